@@ -1,0 +1,17 @@
+//! An array into documents, one for each element.
+
+use tsunagi_core::document::{Content, Document, Node};
+
+use crate::fault::{malformed, unreadable};
+use crate::json;
+use crate::plug::{Payload, PayloadFault, Rows};
+
+pub(super) fn decode(payload: Payload<'_>) -> Result<Rows<'_>, PayloadFault> {
+    let Node::List(elements) = json::read_payload(&payload)? else {
+        return Err(unreadable("本文はオブジェクトの配列です", "the body is an array of objects"));
+    };
+    Ok(Box::new((1..).zip(elements).map(|(row, element)| match element {
+        Node::Map(_) => Ok(Document { row, content: Content::Tree(element) }),
+        _ => Err(malformed(row, "", "配列の要素がオブジェクトではありません", "the element is not an object")),
+    })))
+}

@@ -1,0 +1,148 @@
+//! What can go wrong, each with what to do about it.
+
+use std::path::{Path, PathBuf};
+
+use crate::reason::Reason;
+
+/// Why the authority did not do what was asked. No variant holds a key.
+#[derive(Debug, thiserror::Error)]
+pub enum CertsError {
+    /// `init` on a folder that is not empty.
+    #[error(
+        "{} already exists and is never overwritten: an authority needs a folder of its own, name another; if an earlier init was cut short and nothing was issued, empty the folder first",
+        .file.display()
+    )]
+    AlreadyInitialised {
+        /// The file that is in the way.
+        file: PathBuf,
+    },
+    /// The certificate was revoked before, for another reason. RFC 5280 has one entry for a certificate.
+    #[error("certificate {serial} is already revoked as {reason}: the first reason stays, there is nothing left to do")]
+    AlreadyRevoked {
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
+        /// The reason that stands.
+        reason: Reason,
+    },
+    /// Another process has the folder open.
+    #[error("another process is working in {}: wait for it to end, then run the command again", .dir.display())]
+    Busy {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// What lies in the place of a revocation list is none.
+    #[error("{} is not a revocation list of this authority: remove it and publish again, the ledger knows what is revoked", .file.display())]
+    CrlDamaged {
+        /// The file.
+        file: PathBuf,
+    },
+    /// A file of the authority does not say what it should.
+    #[error("{} {what}: restore it from a backup", .file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it, as the rest of a sentence.
+        what: &'static str,
+    },
+    /// A key that others on the machine can read.
+    #[error("{} can be read by others: run chmod 600 on it, and replace the key if others may have read it", .file.display())]
+    Exposed {
+        /// The key file.
+        file: PathBuf,
+    },
+    /// A hub name that does not fit into a certificate.
+    #[error("a hub name has 1 to 48 characters and no control characters: choose a shorter name")]
+    HubName,
+    /// The file system refused.
+    #[error("cannot {doing} {}: {source}", .file.display())]
+    Io {
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// The file or folder.
+        file: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key is never written over another one.
+    #[error("{} already exists, and a key is never overwritten: name another file", .file.display())]
+    KeyExists {
+        /// The file that is in the way.
+        file: PathBuf,
+    },
+    /// A line of the ledger that is not the torn last one cannot be read.
+    #[error(
+        "ledger.jsonl, line {line}, cannot be read: restore the file from a backup; without it revocations would be lost"
+    )]
+    LedgerDamaged {
+        /// Line number, from 1.
+        line: usize,
+    },
+    /// A lifetime of no days, or one that ends after the issuing authority does.
+    #[error(
+        "{days} days is not a possible lifetime: give at least 1 day, ending no later than the authority does, on {limit}"
+    )]
+    Lifetime {
+        /// The days that were asked for.
+        days: u32,
+        /// Last day of the issuing authority, `YYYY-MM-DD`.
+        limit: String,
+    },
+    /// The folder holds no authority.
+    #[error("{} is missing: name the folder of an authority, or make one with init", .file.display())]
+    NotInitialised {
+        /// The file that was looked for.
+        file: PathBuf,
+    },
+    /// The time handed in lies outside the authority's own validity.
+    #[error(
+        "the authority is valid from {from} to {limit}: check the clock; if the authority has ended, make a new one in another folder"
+    )]
+    OutsideValidity {
+        /// First day, `YYYY-MM-DD`.
+        from: String,
+        /// Last day, `YYYY-MM-DD`.
+        limit: String,
+    },
+    /// A participant id that is not one.
+    #[error("a participant id has 1 to 96 characters of a-z 0-9 - _ . and begins with a letter or digit")]
+    ParticipantId,
+    /// A certificate signing request that cannot be used.
+    #[error("the certificate signing request {why}")]
+    Request {
+        /// What is wrong and what to do, as the rest of a sentence.
+        why: &'static str,
+    },
+    /// The root's key is not in the folder, and the root's revocation list needs it.
+    #[error("{} is not there: put it back for this command; the issuing authority's list has been renewed, the root's has not", .file.display())]
+    RootKeyAway {
+        /// Where the key should be.
+        file: PathBuf,
+    },
+    /// A text that is no serial number of ours.
+    #[error("a serial number has 32 hexadecimal digits: copy it from the list of certificates")]
+    Serial,
+    /// No name, or one that is neither a DNS name nor an IP address.
+    #[error(
+        "a server certificate needs DNS names or IP addresses, without wildcards, ports or a final dot: name at least one"
+    )]
+    ServerName,
+    /// The cryptography refused.
+    #[error("could not make the key or certificate: {0}")]
+    Signing(#[from] rcgen::Error),
+    /// A number of seconds that is no date a certificate can hold.
+    #[error("the time is outside the years 1970 to 9999: check the clock")]
+    Time,
+    /// A serial number that the ledger does not know.
+    #[error("no certificate {serial} was issued here: copy the serial number from the list of certificates")]
+    UnknownSerial {
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
+    },
+}
+
+impl CertsError {
+    /// Wraps what the file system said with the file it was about.
+    pub(crate) fn io(doing: &'static str, file: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { doing, file: file.to_owned(), source }
+    }
+}

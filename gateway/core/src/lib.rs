@@ -1,0 +1,23 @@
+//! Words and rules of the gateway. No I/O, no async, no clock: time and randomness are parameters.
+
+pub mod audit;
+pub mod calendar;
+pub mod checkpoint;
+pub mod delivery;
+pub mod disclosure;
+pub mod document;
+pub mod exchange;
+pub mod fault;
+pub mod id;
+pub mod identifier;
+pub mod kind;
+pub mod manual;
+pub mod merkle;
+pub mod municipality;
+pub mod partial_date;
+pub mod policy;
+pub mod record;
+pub mod refusal;
+pub mod registry;
+pub mod sensitive;
+pub mod value;

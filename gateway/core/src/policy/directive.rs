@@ -1,0 +1,87 @@
+//! Consent directives (同意情報): what a subject or a proxy has permitted or denied.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ClassName, DirectiveId, KindName, ParticipantId, SubjectKey};
+use crate::policy::Purpose;
+use crate::registry::Role;
+
+use super::decide::Recipient;
+
+/// Permit or deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DirectiveEffect {
+    /// What it covers must not be disclosed.
+    Deny,
+    /// What it covers may be disclosed where policy asks for consent.
+    Permit,
+}
+
+/// Who may receive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecipientScope {
+    /// Anyone.
+    Any,
+    /// One participant.
+    Participant(ParticipantId),
+    /// Every participant of a role.
+    Role(Role),
+}
+
+/// One stored statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directive {
+    /// Its id.
+    pub id: DirectiveId,
+    /// Whose data it is about.
+    pub subject: SubjectKey,
+    /// What it says.
+    pub effect: DirectiveEffect,
+    /// About whom.
+    pub recipient: RecipientScope,
+    /// About which kinds; empty means every kind.
+    pub kinds: BTreeSet<KindName>,
+    /// The classes it is about. Empty means every class; but a class that policy wants named is permitted only by a
+    /// directive that names it.
+    pub classes: BTreeSet<ClassName>,
+    /// For which purposes; empty means any.
+    pub purposes: BTreeSet<Purpose>,
+    /// Who handed it in: the app, or the hospital that attests what was said at its desk.
+    pub stated_by: ParticipantId,
+    /// True if a proxy gave it for the subject.
+    pub by_proxy: bool,
+    /// Given at.
+    pub given_at: Timestamp,
+    /// Not valid from this moment on.
+    pub expires_at: Option<Timestamp>,
+    /// Withdrawn at.
+    pub withdrawn_at: Option<Timestamp>,
+}
+
+impl Directive {
+    /// True between giving and expiry or withdrawal.
+    pub fn is_in_force(&self, at: Timestamp) -> bool {
+        self.given_at <= at
+            && self.expires_at.is_none_or(|end| at < end)
+            && self.withdrawn_at.is_none_or(|end| at < end)
+    }
+
+    /// True if it speaks of this recipient, kind and purpose. A purpose that is not stated may be any: a denial
+    /// that names purposes holds then, and a permission does not.
+    pub(super) fn is_about(&self, recipient: &Recipient, kind: &KindName, purpose: Option<Purpose>) -> bool {
+        let recipient_fits = match &self.recipient {
+            RecipientScope::Any => true,
+            RecipientScope::Participant(id) => *id == recipient.participant,
+            RecipientScope::Role(role) => *role == recipient.role,
+        };
+        let kind_fits = self.kinds.is_empty() || self.kinds.contains(kind);
+        let purpose_fits = self.purposes.is_empty()
+            || purpose.map_or(self.effect == DirectiveEffect::Deny, |purpose| self.purposes.contains(&purpose));
+        recipient_fits && kind_fits && purpose_fits
+    }
+}

@@ -1,0 +1,38 @@
+//! `tsunagi check`: the pure half of a start. Touches nothing.
+
+use serde_json::json;
+use tsunagi_mappings::Tables;
+
+use super::{CommandFault, Context};
+use crate::config::Config;
+
+/// Prints every fault of configuration and tables; exit code 64 if there is one.
+pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
+    let mut faults: Vec<(String, String)> = Vec::new();
+    let config = match Config::load(context.config_file.as_deref(), std::env::vars()) {
+        Ok(config) => Some(config),
+        Err(list) => {
+            faults.extend(list.into_iter().map(|fault| (fault.place, fault.reason)));
+            None
+        }
+    };
+    let folder = config.as_ref().and_then(|config| config.tables_folder.as_deref());
+    let tables = folder.map_or_else(Tables::builtin, Tables::with_folder);
+    match &tables {
+        Ok(tables) => faults.extend(tables.run_cases().into_iter().map(|failure| {
+            (format!("{} {}", failure.file, failure.case), failure.reason)
+        })),
+        Err(list) => faults.extend(list.iter().map(|fault| {
+            let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
+            (format!("{}{line} {}", fault.file, fault.place), context.output.pick(&fault.reason).to_owned())
+        })),
+    }
+    let list: Vec<_> = faults.iter().map(|(place, reason)| json!({ "place": place, "reason": reason })).collect();
+    context.output.print(&json!({ "faults": list }), |_| {
+        if faults.is_empty() {
+            return context.output.say("誤りはありません", "no faults");
+        }
+        faults.iter().map(|(place, reason)| format!("{place}: {reason}")).collect::<Vec<_>>().join("\n")
+    })?;
+    if faults.is_empty() { Ok(()) } else { Err(CommandFault::Usage(String::new())) }
+}

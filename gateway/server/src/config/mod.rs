@@ -1,0 +1,308 @@
+//! Configuration in two phases: what is written ([`raw`]), then what has been checked ([`Config`]). Checking is pure but
+//! for reading the file itself: it touches no key, certificate, store or socket.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tsunagi_core::delivery::Schedule;
+
+pub use raw::RawIssuer;
+use raw::RawConfig;
+
+/// `config/default.toml`, the reference.
+pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
+
+/// One fault of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFault {
+    /// Which key, or which file and line.
+    pub place: String,
+    /// What is wrong, in words.
+    pub reason: String,
+}
+
+/// A configuration that holds together.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The folder that relative paths are meant from.
+    pub folder: PathBuf,
+    /// The edge.
+    pub edge: EdgeConfig,
+    /// Where health, readiness and metrics are served.
+    pub operations_listen: SocketAddr,
+    /// The SQLite file.
+    pub store_path: PathBuf,
+    /// Key files.
+    pub master_key_file: PathBuf,
+    /// The seed that signs checkpoints.
+    pub checkpoint_key_file: PathBuf,
+    /// The CA's folder.
+    pub ca_folder: PathBuf,
+    /// The folder laid over the built-in tables.
+    pub tables_folder: Option<PathBuf>,
+    /// Deliveries.
+    pub delivery: DeliveryConfig,
+    /// How often leaves are sealed.
+    pub sealing_interval: Duration,
+    /// How old an unsealed leaf may become.
+    pub sealing_tolerance: Duration,
+    /// Trusted issuers of citizens' tokens.
+    pub issuers: Vec<RawIssuer>,
+    /// JSON or text.
+    pub log_json: bool,
+    /// What is logged.
+    pub log_filter: String,
+}
+
+/// The edge's settings, see `config/default.toml`.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct EdgeConfig {
+    pub listen: SocketAddr,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    pub hub_ca_file: PathBuf,
+    pub foreign_ca_files: Vec<PathBuf>,
+    pub crl_files: Vec<PathBuf>,
+    pub max_connections: usize,
+    pub handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub request_timeout: Duration,
+    pub max_body_bytes: u64,
+    pub drain_timeout: Duration,
+    pub rate_per_second: std::num::NonZeroU32,
+    pub rate_burst: std::num::NonZeroU32,
+}
+
+/// The deliveries' settings, see `config/default.toml`.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct DeliveryConfig {
+    pub poll_interval: Duration,
+    pub lease: Duration,
+    pub schedule: Schedule,
+    pub send_timeout: Duration,
+    pub client_certificate_file: PathBuf,
+    pub client_key_file: PathBuf,
+    pub server_ca_files: Vec<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file at `path` (or nothing), lays it and `TSUNAGI__SECTION__KEY` from `environment` over the
+    /// defaults, and checks the result; all faults at once.
+    pub fn load(
+        path: Option<&Path>,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        let (text, folder) = match path {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| vec![fault(path.display(), format!("cannot be read: {error}"))])?;
+                let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+                (text, folder.to_owned())
+            }
+            None => (String::new(), PathBuf::from(".")),
+        };
+        let name = path.map_or_else(|| "configuration".to_owned(), |p| p.display().to_string());
+        Self::parse(&text, &name, &folder, environment)
+    }
+
+    /// As [`Config::load`], from a text.
+    pub fn parse(
+        text: &str,
+        name: &str,
+        folder: &Path,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<ConfigFault>> {
+        let mut merged: toml::Table =
+            DEFAULT.parse().map_err(|error: toml::de::Error| vec![fault("default.toml", error.message())])?;
+        let over: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(0, |span| text.get(..span.start).unwrap_or("").matches('\n').count() + 1);
+            vec![fault(format!("{name}:{line}"), error.message())]
+        })?;
+        if !text.is_empty() && !over.contains_key("version") {
+            return Err(vec![fault(name, "`version = 1` is missing")]);
+        }
+        lay_over(&mut merged, over);
+        let mut faults = overlay_environment(&mut merged, environment);
+        let raw: RawConfig = match merged.try_into() {
+            Ok(raw) => raw,
+            Err(error) => {
+                faults.push(fault(name, error.to_string().trim_end()));
+                return Err(faults);
+            }
+        };
+        check(raw, folder, faults)
+    }
+}
+
+fn fault(place: impl ToString, reason: impl ToString) -> ConfigFault {
+    ConfigFault { place: place.to_string(), reason: reason.to_string() }
+}
+
+fn lay_over(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), toml::Value::Table(over)) => lay_over(inner, over),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn overlay_environment(
+    base: &mut toml::Table,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Vec<ConfigFault> {
+    let mut faults = Vec::new();
+    for (name, text) in environment {
+        let Some(path) = name.strip_prefix("TSUNAGI__") else { continue };
+        let mut parts = path.split("__");
+        let (Some(section), Some(key), None) = (parts.next(), parts.next(), parts.next()) else {
+            faults.push(fault(&name, "expected TSUNAGI__SECTION__KEY"));
+            continue;
+        };
+        let (section, key) = (section.to_lowercase(), key.to_lowercase());
+        let Some(toml::Value::Table(table)) = base.get_mut(&section) else {
+            faults.push(fault(&name, format!("there is no section [{section}]")));
+            continue;
+        };
+        // A value that reads as TOML is taken as such, anything else as a string.
+        let value = match table.get(&key) {
+            Some(toml::Value::String(_)) => toml::Value::String(text),
+            _ => format!("v = {text}")
+                .parse::<toml::Table>()
+                .ok()
+                .and_then(|mut parsed| parsed.remove("v"))
+                .unwrap_or(toml::Value::String(text)),
+        };
+        table.insert(key, value);
+    }
+    faults
+}
+
+fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<Config, Vec<ConfigFault>> {
+    if raw.version != 1 {
+        faults.push(fault("version", "this gateway reads version 1"));
+    }
+    let at = |path: &Path| if path.is_absolute() { path.to_owned() } else { folder.join(path) };
+    let all = |paths: &[PathBuf]| paths.iter().map(|path| at(path)).collect::<Vec<_>>();
+    let listen = address("edge.listen", &raw.edge.listen, &mut faults);
+    let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
+    let rate = positive("edge.rate_per_second", raw.edge.rate_per_second, &mut faults);
+    let burst = positive("edge.rate_burst", raw.edge.rate_burst, &mut faults);
+    check_numbers(&raw, &mut faults);
+    for (index, issuer) in raw.app.issuers.iter().enumerate() {
+        if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
+            faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
+        }
+    }
+    let (Some(listen), Some(operations_listen), Some(rate_per_second), Some(rate_burst), true) =
+        (listen, operations_listen, rate, burst, faults.is_empty())
+    else {
+        return Err(faults);
+    };
+    Ok(Config {
+        folder: folder.to_owned(),
+        edge: EdgeConfig {
+            listen,
+            certificate_file: at(&raw.edge.certificate_file),
+            key_file: at(&raw.edge.key_file),
+            hub_ca_file: at(&raw.edge.hub_ca_file),
+            foreign_ca_files: all(&raw.edge.foreign_ca_files),
+            crl_files: all(&raw.edge.crl_files),
+            max_connections: raw.edge.max_connections,
+            handshake_timeout: Duration::from_millis(raw.edge.handshake_timeout_ms),
+            header_timeout: Duration::from_millis(raw.edge.header_timeout_ms),
+            body_timeout: Duration::from_millis(raw.edge.body_timeout_ms),
+            request_timeout: Duration::from_millis(raw.edge.request_timeout_ms),
+            max_body_bytes: raw.edge.max_body_bytes,
+            drain_timeout: Duration::from_millis(raw.edge.drain_timeout_ms),
+            rate_per_second,
+            rate_burst,
+        },
+        operations_listen,
+        store_path: at(&raw.store.path),
+        master_key_file: at(&raw.keys.master_key_file),
+        checkpoint_key_file: at(&raw.keys.checkpoint_key_file),
+        ca_folder: at(&raw.ca.folder),
+        tables_folder: (!raw.tables.folder.as_os_str().is_empty()).then(|| at(&raw.tables.folder)),
+        delivery: DeliveryConfig {
+            poll_interval: Duration::from_millis(raw.delivery.poll_interval_ms),
+            lease: Duration::from_secs(raw.delivery.lease_secs.into()),
+            schedule: Schedule {
+                first: Duration::from_secs(raw.delivery.retry_first_secs),
+                longest: Duration::from_secs(raw.delivery.retry_longest_secs),
+                attempts: raw.delivery.retry_attempts,
+            },
+            send_timeout: Duration::from_millis(raw.delivery.send_timeout_ms),
+            client_certificate_file: at(&raw.delivery.client_certificate_file),
+            client_key_file: at(&raw.delivery.client_key_file),
+            server_ca_files: all(&raw.delivery.server_ca_files),
+        },
+        sealing_interval: Duration::from_millis(raw.sealing.interval_ms),
+        sealing_tolerance: Duration::from_secs(raw.sealing.tolerance_secs.into()),
+        issuers: raw
+            .app
+            .issuers
+            .iter()
+            .map(|issuer| RawIssuer { jwks_file: at(&issuer.jwks_file), ..issuer.clone() })
+            .collect(),
+        log_json: raw.log.format == "json",
+        log_filter: raw.log.filter,
+    })
+}
+
+fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
+    let zero = [
+        ("edge.max_connections", raw.edge.max_connections == 0),
+        ("edge.max_body_bytes", raw.edge.max_body_bytes == 0),
+        ("edge.handshake_timeout_ms", raw.edge.handshake_timeout_ms == 0),
+        ("edge.header_timeout_ms", raw.edge.header_timeout_ms == 0),
+        ("edge.body_timeout_ms", raw.edge.body_timeout_ms == 0),
+        ("edge.request_timeout_ms", raw.edge.request_timeout_ms == 0),
+        ("delivery.poll_interval_ms", raw.delivery.poll_interval_ms == 0),
+        ("delivery.lease_secs", raw.delivery.lease_secs == 0),
+        ("delivery.retry_attempts", raw.delivery.retry_attempts == 0),
+        ("sealing.interval_ms", raw.sealing.interval_ms == 0),
+        ("sealing.tolerance_secs", raw.sealing.tolerance_secs == 0),
+    ];
+    for (key, _) in zero.into_iter().filter(|(_, is_zero)| *is_zero) {
+        faults.push(fault(key, "must be more than 0"));
+    }
+    if raw.delivery.retry_longest_secs < raw.delivery.retry_first_secs {
+        faults.push(fault("delivery.retry_longest_secs", "is less than delivery.retry_first_secs"));
+    }
+    if u64::from(raw.delivery.lease_secs) * 1000 <= raw.delivery.send_timeout_ms {
+        faults.push(fault("delivery.lease_secs", "must outlast delivery.send_timeout_ms, or two workers send at once"));
+    }
+    if u64::from(raw.sealing.tolerance_secs) * 1000 <= raw.sealing.interval_ms {
+        faults.push(fault("sealing.tolerance_secs", "must outlast sealing.interval_ms"));
+    }
+    if !matches!(raw.log.format.as_str(), "json" | "text") {
+        faults.push(fault("log.format", "is `text` or `json`"));
+    }
+}
+
+fn address(key: &str, text: &str, faults: &mut Vec<ConfigFault>) -> Option<SocketAddr> {
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        faults.push(fault(key, "is not an address and port, like 127.0.0.1:8443"));
+    }
+    parsed
+}
+
+fn positive(key: &str, number: u32, faults: &mut Vec<ConfigFault>) -> Option<std::num::NonZeroU32> {
+    let parsed = std::num::NonZeroU32::new(number);
+    if parsed.is_none() {
+        faults.push(fault(key, "must be more than 0"));
+    }
+    parsed
+}

@@ -1,0 +1,150 @@
+//! The file as it is written. Unknown keys are refused in every table.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// All of it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    /// Always 1.
+    pub version: u32,
+    /// `[edge]`
+    pub edge: RawEdge,
+    /// `[operations]`
+    pub operations: RawOperations,
+    /// `[store]`
+    pub store: RawStore,
+    /// `[keys]`
+    pub keys: RawKeys,
+    /// `[ca]`
+    pub ca: RawCa,
+    /// `[tables]`
+    pub tables: RawTables,
+    /// `[delivery]`
+    pub delivery: RawDelivery,
+    /// `[sealing]`
+    pub sealing: RawSealing,
+    /// `[app]`
+    pub app: RawApp,
+    /// `[log]`
+    pub log: RawLog,
+}
+
+/// `[edge]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawEdge {
+    pub listen: String,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    pub hub_ca_file: PathBuf,
+    pub foreign_ca_files: Vec<PathBuf>,
+    pub crl_files: Vec<PathBuf>,
+    pub max_connections: usize,
+    pub handshake_timeout_ms: u64,
+    pub header_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub request_timeout_ms: u64,
+    pub max_body_bytes: u64,
+    pub drain_timeout_ms: u64,
+    pub rate_per_second: u32,
+    pub rate_burst: u32,
+}
+
+/// `[operations]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawOperations {
+    pub listen: String,
+}
+
+/// `[store]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawStore {
+    pub path: PathBuf,
+}
+
+/// `[keys]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawKeys {
+    pub master_key_file: PathBuf,
+    pub checkpoint_key_file: PathBuf,
+}
+
+/// `[ca]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawCa {
+    pub folder: PathBuf,
+}
+
+/// `[tables]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawTables {
+    pub folder: PathBuf,
+}
+
+/// `[delivery]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawDelivery {
+    pub poll_interval_ms: u64,
+    pub lease_secs: u32,
+    pub retry_first_secs: u64,
+    pub retry_longest_secs: u64,
+    pub retry_attempts: u32,
+    pub send_timeout_ms: u64,
+    pub client_certificate_file: PathBuf,
+    pub client_key_file: PathBuf,
+    pub server_ca_files: Vec<PathBuf>,
+}
+
+/// `[sealing]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawSealing {
+    pub interval_ms: u64,
+    pub tolerance_secs: u32,
+}
+
+/// `[app]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawApp {
+    pub issuers: Vec<RawIssuer>,
+}
+
+/// One trusted issuer of citizens' tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawIssuer {
+    /// The `iss` claim.
+    pub issuer: String,
+    /// Its keys, a JWKS file.
+    pub jwks_file: PathBuf,
+    /// The `aud` claim expected.
+    pub audience: String,
+}
+
+/// `[log]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub(super) struct RawLog {
+    pub format: String,
+    pub filter: String,
+}

@@ -1,0 +1,117 @@
+//! Who plays: two municipalities, two hospitals, an app and the operator, each with a certificate of its own, and the
+//! registry that says what leads where.
+
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::json;
+use tsunagi_certs::Authority;
+use tsunagi_core::registry::RegistryEntries;
+
+use super::client::Client;
+use super::stage::Flop;
+use crate::clock::Clock;
+use crate::commands::init::{init, write_pair};
+use crate::config::Config;
+
+/// Participants with certificates of their own.
+pub(super) const PARTNERS: [&str; 6] =
+    ["city-oita", "city-hakodate", "hospital-oita", "hospital-hakodate", "app-techo", "hospital-closed"];
+
+/// 医療機関コード of the two hospitals, invented, with valid check digits.
+pub(super) const HOSPITAL_OITA: &str = "4419929999";
+/// See [`HOSPITAL_OITA`].
+pub(super) const HOSPITAL_HAKODATE: &str = "0119929990";
+
+/// The issuer of the citizens' tokens in the play.
+pub(super) const ISSUER: &str = "https://id.example.jp";
+/// The audience of those tokens.
+pub(super) const AUDIENCE: &str = "tsunagi-demo";
+
+/// The registry of the play.
+pub(super) const REGISTRY: &str = include_str!("registry.toml");
+
+/// How long the partners' certificates and the citizen's token last.
+const DAYS: u32 = 397;
+
+/// A hub's folder with its cast.
+pub(super) struct Cast {
+    /// The hub's folder.
+    pub folder: PathBuf,
+    /// Its configuration, on ports that are free.
+    pub config: Config,
+    /// The registry to import.
+    pub registry: RegistryEntries,
+}
+
+impl Cast {
+    /// Makes the hub, the certificates and keys of all partners, and the token issuer.
+    pub(super) fn assemble(folder: &Path, clock: &Clock) -> Result<Self, Flop> {
+        init(folder, &["localhost".to_owned(), "127.0.0.1".to_owned()], clock).map_err(|fault| Flop(format!("{fault:?}")))?;
+        let now = clock.now().as_second();
+        let mut authority = Authority::open(&folder.join("ca")).map_err(|error| Flop(error.to_string()))?;
+        for partner in PARTNERS {
+            let dir = folder.join("partners").join(partner);
+            std::fs::create_dir_all(&dir)?;
+            let issued = authority.issue_participant(partner, now, DAYS).map_err(|error| Flop(error.to_string()))?;
+            write_pair(&dir, partner, &issued).map_err(|fault| Flop(format!("{fault:?}")))?;
+        }
+        // Released, so that `tsunagi certs` works beside a kept hub.
+        drop(authority);
+        let issuer = make_issuer(folder)?;
+        let file = folder.join("tsunagi.toml");
+        let trusted =
+            format!("issuers = [{{ issuer = \"{ISSUER}\", jwks_file = \"{issuer}\", audience = \"{AUDIENCE}\" }}]");
+        let settings = crate::config::DEFAULT.replace("issuers = []", &trusted);
+        std::fs::write(&file, settings)?;
+        let ports = [("TSUNAGI__EDGE__LISTEN", "127.0.0.1:0"), ("TSUNAGI__OPERATIONS__LISTEN", "127.0.0.1:0")];
+        let ports = ports.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::load(Some(&file), ports).map_err(|faults| Flop(format!("{faults:?}")))?;
+        let registry = toml::from_str(REGISTRY).map_err(|error: toml::de::Error| Flop(error.to_string()))?;
+        Ok(Self { folder: folder.to_owned(), config, registry })
+    }
+
+    /// The client of one partner.
+    pub(super) fn client(&self, edge: std::net::SocketAddr, partner: &str) -> Result<Client, Flop> {
+        let dir = self.folder.join("partners").join(partner);
+        Ok(Client::new(format!("https://{edge}"), &dir, partner, &self.folder.join("ca/root.pem"))?)
+    }
+
+    /// A token that the issuer gives to a citizen for use by the app alone: it names the app's certificate.
+    pub(super) fn token(&self, sub: &str, clock: &Clock) -> Result<String, Flop> {
+        let certificates = crate::edge::tls::read_certificates(&self.folder.join("partners/app-techo/app-techo.pem"))?;
+        let leaf = certificates.first().ok_or_else(|| Flop("the app has no certificate".to_owned()))?;
+        let fingerprint = hex::decode(tsunagi_certs::fingerprint(leaf)).map_err(|error| Flop(error.to_string()))?;
+        let now = clock.now().as_second();
+        let claims = json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": sub, "iat": now, "exp": now + i64::from(DAYS) * 86_400,
+            "cnf": { "x5t#S256": URL_SAFE_NO_PAD.encode(fingerprint) },
+        });
+        let key = std::fs::read(self.folder.join("partners/issuer/issuer.key"))?;
+        let key = EncodingKey::from_ec_der(&key);
+        let mut header = Header::new(Algorithm::ES256);
+        header.kid = Some("demo".to_owned());
+        jsonwebtoken::encode(&header, &claims, &key).map_err(|error| Flop(error.to_string()))
+    }
+}
+
+/// Makes a P-256 key pair for the token issuer and its JWKS file; gives the file's place below the folder.
+fn make_issuer(folder: &Path) -> Result<String, Flop> {
+    let dir = folder.join("partners/issuer");
+    std::fs::create_dir_all(&dir)?;
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|error| Flop(error.to_string()))?;
+    let pkcs8 = pair.to_pkcs8v1().map_err(|error| Flop(error.to_string()))?;
+    std::fs::write(dir.join("issuer.key"), pkcs8.as_ref())?;
+    // An uncompressed point: 0x04, then 32 octets of x and 32 of y.
+    let point = pair.public_key().as_ref();
+    let (x, y) = (point.get(1..33).unwrap_or_default(), point.get(33..65).unwrap_or_default());
+    let jwks = json!({ "keys": [{
+        "kty": "EC", "crv": "P-256", "kid": "demo", "alg": "ES256", "use": "sig",
+        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
+    }] });
+    std::fs::write(dir.join("jwks.json"), jwks.to_string())?;
+    Ok("partners/issuer/jwks.json".to_owned())
+}

@@ -1,0 +1,101 @@
+//! A partner's own client: real TCP, real mTLS, its own certificate. What it gets is what any partner would get.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use crate::edge::tls::{read_certificates, read_key, roots};
+use crate::gateway::StartFault;
+
+/// A request that is given up on is a failed step, not a demo that hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One partner's client.
+pub(super) struct Client {
+    client: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    base: String,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// Status.
+    pub status: StatusCode,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+    /// From the first byte out to the last byte in.
+    pub took: Duration,
+}
+
+impl Reply {
+    /// The body as JSON; null if it is none.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// A header as text; empty if it is absent.
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+impl Client {
+    /// A client that shows `DIR/NAME.pem` and trusts the hub's root alone.
+    pub(super) fn new(base: String, partner: &Path, name: &str, root: &Path) -> Result<Self, StartFault> {
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| StartFault(error.to_string()))?
+            .with_root_certificates(roots(&[root.to_owned()])?)
+            .with_client_auth_cert(
+                read_certificates(&partner.join(format!("{name}.pem")))?,
+                read_key(&partner.join(format!("{name}.key")))?,
+            )
+            .map_err(|error| StartFault(error.to_string()))?;
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().build();
+        Ok(Self { client: HyperClient::builder(TokioExecutor::new()).build(connector), base })
+    }
+
+    /// Sends one request. `Err` means that there was no HTTP answer at all, as after a refused handshake.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Reply, String> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).map_err(|error| error.to_string())?;
+        let started = Instant::now();
+        let exchange = async {
+            let response = self.client.request(request).await.map_err(|error| describe(&error))?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+            Ok(Reply { status: head.status, headers: head.headers, body, took: started.elapsed() })
+        };
+        tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+}
+
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

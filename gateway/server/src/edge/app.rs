@@ -1,0 +1,272 @@
+//! `/app/v1`: a handbook app on behalf of a citizen; and `/v1/links`, by which a municipality links a sign-in to a subject.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use http::{HeaderMap, Response, StatusCode};
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tsunagi_adapters::Envelope;
+use tsunagi_core::audit::{Action, EventOutcome};
+use tsunagi_core::disclosure::HeldRecord;
+use tsunagi_core::fault::Bilingual;
+use tsunagi_core::id::{ClassName, DirectiveId, ExchangeId, KindName, TenantId};
+use tsunagi_core::kind::Kind;
+use tsunagi_core::policy::{Directive, DirectiveEffect, Flow, Purpose, RecipientScope};
+use tsunagi_core::refusal::Refusal;
+use tsunagi_core::registry::{Mode, Role};
+use tsunagi_core::sensitive::Sensitive;
+use tsunagi_store::{Held, Identifier, Link, Note, Relationship, StoreError};
+
+use super::answer::{self, Refused};
+use super::fhir::query::pairs;
+use super::mailbox::bad_body;
+use super::requests::Answered;
+use super::token::{self, SignIn};
+use crate::gateway::Gateway;
+use crate::pipeline::Call;
+use crate::pipeline::lookup::{Inquiry, channels, look_up};
+
+const MEDIA_TYPE: &str = "application/json; charset=utf-8";
+
+#[derive(Serialize)]
+struct Records {
+    exchange: ExchangeId,
+    records: Vec<Answered>,
+}
+
+/// `GET /app/v1/records?kind=&since=`
+pub(super) async fn records(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    RawQuery(raw): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refused> {
+    let sign_in = citizen(&gateway, &call, &headers)?;
+    let (mut kind, mut since) = (None, None);
+    for (name, value) in pairs(raw.as_deref().unwrap_or("")) {
+        match name.as_str() {
+            "kind" => kind = Some(KindName::parse(&value).map_err(|_| bad_parameter("kind"))?),
+            "since" => since = Some(read_since(&value).ok_or_else(|| bad_parameter("since"))?),
+            _ => return Err(bad_parameter("?")),
+        }
+    }
+    let wanted = |_: &Kind, held: &HeldRecord| since.is_none_or(|since| since <= held.recorded_at);
+    let inquiry = Inquiry {
+        flow: Flow::AppReads,
+        channels: channels(&gateway, &call, Mode::Lookup, |channel| kind.as_ref().is_none_or(|k| *k == channel.kind)),
+        subject: sign_in.subject_ref(),
+        named_classes: BTreeSet::new(),
+        wanted: &wanted,
+        stated_basis: None,
+        attested: None,
+        end_user: Some(sign_in.pseudonym()),
+        action: Action::LookupAnswered,
+    };
+    let parts = look_up(&gateway, &call, &inquiry, &Envelope::Batch).await?;
+    if parts.is_empty() {
+        return Err(Refused(Refusal::NotAvailable));
+    }
+    let records = parts.into_iter().map(Answered::of).collect::<Result<Vec<_>, _>>()?;
+    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &Records { exchange: call.exchange.clone(), records }))
+}
+
+/// A directive as the app writes and reads it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Given {
+    effect: DirectiveEffect,
+    recipient: RecipientScope,
+    #[serde(default)]
+    kinds: BTreeSet<KindName>,
+    #[serde(default)]
+    classes: BTreeSet<ClassName>,
+    #[serde(default)]
+    purposes: BTreeSet<Purpose>,
+    expires_at: Option<Timestamp>,
+}
+
+/// `POST /app/v1/consents`: kept in every tenant in which the sign-in is linked.
+pub(super) async fn give_consent(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response<Body>, Refused> {
+    let sign_in = citizen(&gateway, &call, &headers)?;
+    let given: Given = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
+    if given.expires_at.is_some_and(|end| end <= call.at) {
+        return Err(bad_parameter("expiresAt"));
+    }
+    let mut kept = Vec::new();
+    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+        let directive = Directive {
+            id: DirectiveId::new(call.at, gateway.clock.entropy()),
+            subject: held.subject.clone(),
+            effect: given.effect,
+            recipient: given.recipient.clone(),
+            kinds: given.kinds.clone(),
+            classes: given.classes.clone(),
+            purposes: given.purposes.clone(),
+            stated_by: call.caller.participant.id.clone(),
+            by_proxy: held.link.as_ref().is_some_and(|link| link.relationship == Relationship::Proxy),
+            given_at: call.at,
+            expires_at: given.expires_at,
+            withdrawn_at: None,
+        };
+        let mut event = call.event(Action::DirectiveRecorded, EventOutcome::Done);
+        event.subject = Some(held.subject);
+        event.directive = Some(directive.id.clone());
+        event.agent.end_user = Some(sign_in.pseudonym());
+        event.agent.proxy = directive.by_proxy;
+        let shown = shown(&directive);
+        gateway.store.record_directive(&tenant, directive, event).await?;
+        kept.push(shown);
+    }
+    if kept.is_empty() {
+        return Err(Refused(Refusal::NotAvailable));
+    }
+    Ok(answer::json(StatusCode::CREATED, MEDIA_TYPE, &json!({ "exchange": call.exchange, "consents": kept })))
+}
+
+/// `GET /app/v1/consents`
+pub(super) async fn consents(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refused> {
+    let sign_in = citizen(&gateway, &call, &headers)?;
+    let mut list = Vec::new();
+    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+        let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
+        event.subject = Some(held.subject.clone());
+        event.reason = Some("own_directives".to_owned());
+        event.agent.end_user = Some(sign_in.pseudonym());
+        let rests_on = vec![(held.subject.clone(), held.version)];
+        gateway.store.note(&tenant, Note { events: vec![event], rests_on, directive: None }).await?;
+        list.extend(held.directives.iter().map(shown));
+    }
+    if list.is_empty() {
+        return Err(Refused(Refusal::NotAvailable));
+    }
+    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &json!({ "exchange": call.exchange, "consents": list })))
+}
+
+/// `DELETE /app/v1/consents/{id}`: withdrawn from the next request on.
+pub(super) async fn withdraw_consent(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response<Body>, Refused> {
+    let sign_in = citizen(&gateway, &call, &headers)?;
+    let id = DirectiveId::parse(&id).map_err(|_| Refused(Refusal::NotAvailable))?;
+    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+        let mut event = call.event(Action::DirectiveWithdrawn, EventOutcome::Done);
+        event.subject = Some(held.subject.clone());
+        event.directive = Some(id.clone());
+        event.agent.end_user = Some(sign_in.pseudonym());
+        let withdrawn = gateway.store.withdraw_directive(&tenant, &held.subject, &id, call.at, event).await;
+        match withdrawn {
+            Ok(_) => {
+                let body = json!({ "exchange": call.exchange, "withdrawn": id });
+                return Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &body));
+            }
+            Err(StoreError::NotFound) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Refused(Refusal::NotAvailable))
+}
+
+/// What a municipality says of a sign-in.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LinkBody {
+    system: String,
+    value: String,
+    issuer: String,
+    sub: String,
+    relationship: Relationship,
+    from: Option<Date>,
+    until: Option<Date>,
+}
+
+/// `POST /v1/links`: a municipality links a sign-in to a subject of its own tenant.
+pub(super) async fn link(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    bytes: Bytes,
+) -> Result<Response<Body>, Refused> {
+    let (Role::Municipality, Some(tenant)) = (call.caller.participant.role, &call.caller.participant.tenant) else {
+        return Err(Refused(Refusal::NotPermitted));
+    };
+    let body: LinkBody = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
+    if !gateway.issuers.load().knows(&body.issuer) {
+        return Err(bad_parameter("issuer"));
+    }
+    let tables = gateway.tables.load_full();
+    let system = tables.identifier_system(&body.system).ok_or_else(|| bad_parameter("system"))?;
+    let identifier = Identifier { system: system.name.clone(), value: Sensitive::new(body.value) };
+    let link = Link { relationship: body.relationship, from: body.from.unwrap_or(call.today), until: body.until };
+    let event = call.event(Action::SubjectLinked, EventOutcome::Done);
+    let linked = gateway.store.link_subject(tenant, &identifier, &body.issuer, &body.sub, link, event).await;
+    match linked {
+        Ok(leaf) => {
+            let body = json!({ "exchange": call.exchange, "leaf": leaf });
+            Ok(answer::json(StatusCode::CREATED, MEDIA_TYPE, &body))
+        }
+        Err(StoreError::NotFound) => Err(Refused(Refusal::NotAvailable)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refused> {
+    if call.caller.participant.role != Role::App {
+        return Err(Refused(Refusal::NotAvailable));
+    }
+    Ok(token::sign_in(gateway, call, headers)?)
+}
+
+/// The tenants of the app's channels in which the sign-in is linked, each with what is held there of the subject; a
+/// link that has not begun or is over is none, and a subject with the non-disclosure flag is as if unknown.
+async fn linked(gateway: &Gateway, call: &Call, sign_in: &SignIn) -> Result<Vec<(TenantId, Held)>, Refused> {
+    let mut tenants: Vec<TenantId> =
+        channels(gateway, call, Mode::Lookup, |_| true).into_iter().map(|channel| channel.tenant).collect();
+    tenants.dedup();
+    let mut found = Vec::new();
+    for tenant in tenants {
+        let held = gateway.store.held(&tenant, &sign_in.subject_ref(), &[]).await?;
+        let is_open = |held: &Held| {
+            let link = held.link.as_ref();
+            link.is_some_and(|l| l.from <= call.today && l.until.is_none_or(|last| call.today <= last))
+        };
+        if let Some(held) = held.filter(|held| !held.non_disclosure && is_open(held)) {
+            found.push((tenant, held));
+        }
+    }
+    Ok(found)
+}
+
+fn shown(directive: &Directive) -> serde_json::Value {
+    let Directive { id, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, .. } = directive;
+    json!({
+        "id": id, "effect": effect, "recipient": recipient, "kinds": kinds, "classes": classes, "purposes": purposes,
+        "givenAt": given_at, "expiresAt": expires_at, "withdrawnAt": withdrawn_at,
+    })
+}
+
+fn read_since(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| crate::clock::start_in_japan(text.parse().ok()?))
+}
+
+fn bad_parameter(name: &str) -> Refused {
+    Refused(Refusal::Malformed(Bilingual::new(
+        format!("{name} が正しくありません"),
+        format!("{name} is not well formed or not known here"),
+    )))
+}

@@ -1,0 +1,12 @@
+//! FHIR R4: what hospitals speak.
+
+pub(super) mod consent;
+pub(super) mod eligibility;
+pub(super) mod metadata;
+pub(super) mod query;
+pub(super) mod read;
+pub(super) mod resource;
+pub(super) mod submit;
+
+/// The media type of every FHIR answer.
+pub(super) const MEDIA_TYPE: &str = "application/fhir+json; charset=utf-8";

@@ -1,0 +1,102 @@
+//! Search parameters. What is not known is refused, not passed over: a search that ignores a filter answers too much.
+
+use jiff::civil::Date;
+use tsunagi_core::fault::Bilingual;
+use tsunagi_core::refusal::Refusal;
+use tsunagi_core::sensitive::Sensitive;
+use tsunagi_core::value::ValueType;
+use tsunagi_mappings::Tables;
+use tsunagi_store::Identifier;
+
+/// What a search asks.
+#[derive(Debug, Default)]
+pub(in crate::edge) struct Search {
+    /// `patient.identifier=SYSTEM|VALUE`
+    pub(in crate::edge) identifier: Option<(String, Sensitive<String>)>,
+    /// `date=ge…`
+    pub(in crate::edge) from: Option<Date>,
+    /// `date=le…`
+    pub(in crate::edge) until: Option<Date>,
+}
+
+/// Reads a query string.
+pub(in crate::edge) fn parse(query: Option<&str>) -> Result<Search, Refusal> {
+    let mut search = Search::default();
+    for (name, value) in pairs(query.unwrap_or("")) {
+        match name.as_str() {
+            "patient.identifier" | "subject.identifier" | "beneficiary.identifier" => {
+                let (system, value) = value.split_once('|').ok_or_else(|| bad("patient.identifier"))?;
+                search.identifier = Some((system.to_owned(), Sensitive::new(value.to_owned())));
+            }
+            "date" => narrow(&mut search, &value)?,
+            "_format" => {}
+            _ => return Err(bad(&name)),
+        }
+    }
+    Ok(search)
+}
+
+/// The pairs of a query string, percent-decoded.
+pub(in crate::edge) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    let decode = |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
+/// An identifier in the hub's terms. 個人番号 is not taken here: it has no place in a URL or a FHIR resource.
+pub(in crate::edge) fn identifier(tables: &Tables, system: &str, value: &Sensitive<String>) -> Option<Identifier> {
+    let system = &tables.identifier_system(system)?.name;
+    let is_my_number = tables.kinds().any(|kind| {
+        kind.subject.identifiers.iter().filter(|id| id.system == *system).any(|id| {
+            id.fields.iter().filter_map(|key| kind.field(key)).any(|field| field.value_type == ValueType::MyNumber)
+        })
+    });
+    (!is_my_number && !value.expose().is_empty())
+        .then(|| Identifier { system: system.clone(), value: value.clone() })
+}
+
+fn narrow(search: &mut Search, text: &str) -> Result<(), Refusal> {
+    let (prefix, date) = match text.get(..2) {
+        Some(prefix @ ("eq" | "ge" | "gt" | "le" | "lt")) => (prefix, text.get(2..).unwrap_or("")),
+        _ => ("eq", text),
+    };
+    let date: Date = date.parse().map_err(|_| bad("date"))?;
+    let beyond = || bad("date");
+    match prefix {
+        "ge" => search.from = Some(date),
+        "gt" => search.from = Some(date.tomorrow().map_err(|_| beyond())?),
+        "le" => search.until = Some(date),
+        "lt" => search.until = Some(date.yesterday().map_err(|_| beyond())?),
+        _ => (search.from, search.until) = (Some(date), Some(date)),
+    }
+    Ok(())
+}
+
+fn bad(name: &str) -> Refusal {
+    // A parameter's name is the caller's own text: only names of a plain shape are quoted.
+    let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let name = if plain { name } else { "?" };
+    Refusal::Malformed(Bilingual::new(
+        format!("検索パラメーター {name} は受け付けていないか、正しくありません"),
+        format!("the search parameter {name} is not supported or not well formed"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_narrow_and_unknown_parameters_are_refused() {
+        let search = parse(Some("patient.identifier=urn%3Ax%7Cy%7C1&date=ge2026-04-01&date=lt2026-05-01")).expect("reads");
+        assert_eq!(search.from, Date::new(2026, 4, 1).ok());
+        assert_eq!(search.until, Date::new(2026, 4, 30).ok());
+        let (system, value) = search.identifier.expect("is there");
+        assert_eq!((system.as_str(), value.expose().as_str()), ("urn:x", "y|1"));
+        for query in ["name=x", "date=gestern", "patient.identifier=1"] {
+            assert!(parse(Some(query)).is_err(), "{query}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `POST /v1/files/{layout}`: bulk files of municipalities.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+use tsunagi_core::exchange::RowState;
+use tsunagi_core::id::LayoutId;
+use tsunagi_core::refusal::Refusal;
+
+use super::answer::{self, Refused};
+use crate::gateway::Gateway;
+use crate::pipeline::Call;
+use crate::pipeline::submit::{Inbound, Selector, submit};
+
+/// Takes a file in and gives its receipt: how many rows came to what.
+pub(super) async fn receive(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(call): Extension<Arc<Call>>,
+    Path(layout): Path<String>,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Result<Response<Body>, Refused> {
+    let layout = LayoutId::parse(&layout).map_err(|_| Refused(Refusal::NotFound))?;
+    let format = {
+        let tables = gateway.tables.load();
+        let found = tables.layout(&layout).ok_or(Refused(Refusal::NotFound))?;
+        found.format().clone()
+    };
+    let inbound = Inbound { format, selector: Selector::Layout(layout), bytes, charset: charset_of(&headers) };
+    let submitted = submit(&gateway, &call, inbound).await?;
+    let count = |state: fn(&RowState) -> bool| submitted.rows.iter().filter(|row| state(&row.state)).count();
+    let refused = count(|state| matches!(state, RowState::Refused));
+    let mut receipt = json!({
+        "exchange": submitted.exchange,
+        "received": call.at,
+        "repeated": submitted.repeated,
+        "rows": submitted.rows.len(),
+        "accepted": count(|state| matches!(state, RowState::Accepted { .. })),
+        "unchanged": count(|state| matches!(state, RowState::Unchanged { .. })),
+        "waiting": count(|state| matches!(state, RowState::Waiting)),
+        "refused": refused,
+    });
+    if let (true, Some(members)) = (refused > 0, receipt.as_object_mut()) {
+        let path = format!("/v1/exchanges/{}/rejections", submitted.exchange);
+        members.insert("rejections".to_owned(), json!(path));
+    }
+    let mut response = answer::json(StatusCode::ACCEPTED, "application/json; charset=utf-8", &receipt);
+    let location = format!("/v1/exchanges/{}", submitted.exchange);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    answer::quote(&mut response, &submitted.exchange);
+    Ok(response)
+}
+
+/// The charset parameter of `Content-Type`.
+pub(super) fn charset_of(headers: &HeaderMap) -> Option<String> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
+    })
+}

@@ -1,0 +1,174 @@
+//! One request, from its head to its answer: who, how often, how much, then the route; and every refusal in one place.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::header::{self, HeaderMap};
+use http::{HeaderValue, Method, Request, Response};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
+use tsunagi_core::fault::Lang;
+use tsunagi_core::id::{ExchangeId, TenantId};
+use tsunagi_core::policy::Purpose;
+use tsunagi_core::refusal::Refusal;
+use tsunagi_store::Note;
+
+use super::answer::{self, Refused};
+use super::{body, route};
+use super::peer::Peer;
+use crate::gateway::Gateway;
+use crate::pipeline::{Call, Caller};
+
+/// Answers one request of one peer. Never fails: what goes wrong becomes an answer.
+pub(super) async fn handle(gateway: Arc<Gateway>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+    let started = std::time::Instant::now();
+    let at = gateway.clock.now();
+    let exchange = ExchangeId::new(at, gateway.clock.entropy());
+    let lang = language(request.headers());
+    let surface = answer::Surface::of(request.uri().path());
+    let class = route::class(request.uri().path());
+
+    let mut response = match serve(&gateway, &peer, request, &exchange).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
+            answer::refuse(surface, lang, &exchange, &refusal)
+        }
+    };
+    // A repeat of an earlier exchange quotes the earlier id; its handler has set the header.
+    if !response.headers().contains_key(answer::EXCHANGE_HEADER)
+        && let Ok(value) = HeaderValue::from_str(exchange.as_str())
+    {
+        response.headers_mut().insert(answer::EXCHANGE_HEADER, value);
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("tsunagi_requests_total", "class" => class, "status" => status).increment(1);
+    metrics::histogram!("tsunagi_request_seconds", "class" => class).record(started.elapsed().as_secs_f64());
+    response
+}
+
+async fn serve(
+    gateway: &Arc<Gateway>,
+    peer: &Peer,
+    request: Request<Incoming>,
+    exchange: &ExchangeId,
+) -> Result<Response<Body>, Refusal> {
+    let registry = gateway.registry.load_full();
+    let participant = peer.participant(&registry).ok_or(Refusal::PeerUnknown)?;
+    gateway.rates.check(&participant.id)?;
+    if gateway.sealing.is_behind() {
+        return Err(Refusal::Unavailable);
+    }
+    let caller = Caller { participant, certificate: peer.fingerprint.clone() };
+    let call = call(gateway, caller, exchange.clone(), request.headers())?;
+
+    let (head, incoming) = request.into_parts();
+    let limit = route::body_limit(&registry, &call, gateway.config.edge.max_body_bytes);
+    let bytes = match head.method {
+        Method::GET | Method::HEAD | Method::DELETE => bytes::Bytes::new(),
+        _ => body::read(incoming, limit, gateway.config.edge.body_timeout).await?,
+    };
+    let mut request = Request::from_parts(head, Body::from(bytes));
+    request.extensions_mut().insert(Arc::new(call));
+
+    // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
+    let work = tokio::spawn(route::router(gateway.clone()).oneshot(request));
+    let mut response = match tokio::time::timeout(gateway.config.edge.request_timeout, work).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Ok(Err(never))) => match never {},
+        Ok(Err(error)) => {
+            tracing::error!(%exchange, %error, "a handler died");
+            return Err(Refusal::Internal);
+        }
+        Err(_) => return Err(Refusal::Timeout),
+    };
+    match response.extensions_mut().remove::<Refused>() {
+        Some(Refused(refusal)) => Err(refusal),
+        None if response.status() == http::StatusCode::METHOD_NOT_ALLOWED => Err(Refusal::NotFound),
+        None => Ok(response),
+    }
+}
+
+fn call(gateway: &Gateway, caller: Caller, exchange: ExchangeId, headers: &HeaderMap) -> Result<Call, Refusal> {
+    let malformed = |header: &str| {
+        Refusal::Malformed(tsunagi_core::fault::Bilingual::new(
+            format!("ヘッダー {header} が正しくありません"),
+            format!("the header {header} is not well formed"),
+        ))
+    };
+    let purpose = match headers.get("Tsunagi-Purpose") {
+        None => None,
+        Some(value) => {
+            let code = value.to_str().ok().and_then(Purpose::parse);
+            Some(code.ok_or_else(|| malformed("Tsunagi-Purpose"))?)
+        }
+    };
+    let idempotency_key = match headers.get("Idempotency-Key") {
+        None => None,
+        Some(value) => {
+            let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= 255);
+            Some(key.ok_or_else(|| malformed("Idempotency-Key"))?.to_owned())
+        }
+    };
+    let at = gateway.clock.now();
+    Ok(Call {
+        exchange,
+        caller,
+        at,
+        today: crate::clock::date_in_japan(at),
+        purpose,
+        idempotency_key,
+        lang: language(headers),
+    })
+}
+
+/// Keeps the event of a refusal that concerns an exchange as a whole. A refusal without its leaf is not given.
+async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, refusal: Refusal) -> Refusal {
+    let action = match &refusal {
+        Refusal::PeerUnknown => Action::PeerRefused,
+        Refusal::KeyReused
+        | Refusal::KindUnsupported
+        | Refusal::Malformed(_)
+        | Refusal::NotPermitted
+        | Refusal::TooLarge => Action::ExchangeRefused,
+        // These have their leaves in the tenants' logs already, or nothing happened that a log should keep.
+        Refusal::Internal
+        | Refusal::NotAvailable
+        | Refusal::NotFound
+        | Refusal::RateLimited { .. }
+        | Refusal::Row(_)
+        | Refusal::Timeout
+        | Refusal::Unavailable => return refusal,
+    };
+    let registry = gateway.registry.load();
+    let participant = peer.participant(&registry).map(|p| p.id).or_else(|| peer.named().cloned());
+    let agent = tsunagi_core::audit::Agent {
+        participant,
+        certificate: Some(peer.fingerprint.clone()),
+        end_user: None,
+        proxy: false,
+    };
+    let mut event = AuditEvent::new(gateway.clock.now(), action, EventOutcome::Denied, agent);
+    event.exchange = Some(exchange.clone());
+    event.reason = Some(refusal.code().to_owned());
+    let note = Note { events: vec![event], rests_on: Vec::new(), directive: None };
+    match gateway.store.note(&TenantId::hub(), note).await {
+        Ok(_) => refusal,
+        Err(error) => {
+            tracing::error!(%exchange, %error, "a refusal could not be written to the audit log");
+            Refusal::Unavailable
+        }
+    }
+}
+
+fn language(headers: &HeaderMap) -> Lang {
+    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    // The first of the two that the caller names wins; quality values do not reorder two languages in practice.
+    match (wanted.find("en"), wanted.find("ja")) {
+        (Some(en), Some(ja)) if en < ja => Lang::En,
+        (Some(_), None) => Lang::En,
+        _ => Lang::Ja,
+    }
+}

@@ -1,0 +1,91 @@
+//! The operations listener: health, readiness, metrics. Plain HTTP, loopback by default, no personal data.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::answer;
+use crate::gateway::Gateway;
+use crate::telemetry;
+
+/// Serves until told to stop.
+pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "accept failed on the operations listener");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            _ = stopping.changed() => return,
+        };
+        let gateway = gateway.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let gateway = gateway.clone();
+                async move { Ok::<_, Infallible>(handle(&gateway, &request).await) }
+            });
+            let serving = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(std::time::Duration::from_secs(5))
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            if let Err(error) = serving {
+                tracing::debug!(%error, "operations connection ended");
+            }
+        });
+    }
+}
+
+async fn handle(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
+    match request.uri().path() {
+        "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" => {
+            let (ready, body) = readiness(gateway).await;
+            let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            answer::json(status, "application/json", &body)
+        }
+        "/metrics" => text(StatusCode::OK, telemetry::render_metrics()),
+        _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
+    }
+}
+
+/// Ready if a write would be durable, CRLs are fresh and sealing keeps up.
+async fn readiness(gateway: &Gateway) -> (bool, Value) {
+    let store = match gateway.store.ready().await {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let now = gateway.clock.now().as_second();
+    let crl_left = gateway.tls.load().crl_next_update.map(|until| until - now);
+    metrics::gauge!("tsunagi_crl_seconds_left").set(crl_left.unwrap_or(0) as f64);
+    let crl_fresh = crl_left.is_some_and(|left| left > 0);
+    let sealing_keeps_up = !gateway.sealing.is_behind();
+    let ready = store == "ok" && crl_fresh && sealing_keeps_up;
+    let body = json!({
+        "ready": ready,
+        "store": store,
+        "crl_seconds_left": crl_left,
+        "sealing_lag_seconds": gateway.sealing.lag_secs(),
+    });
+    (ready, body)
+}
+
+fn text(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

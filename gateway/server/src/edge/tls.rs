@@ -1,0 +1,105 @@
+//! The edge's TLS: client certificate required, revocation of the whole chain checked, stale CRLs refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{RootCertStore, ServerConfig};
+
+use crate::config::EdgeConfig;
+use crate::gateway::StartFault;
+
+/// What a handshake needs. Made whole or not at all.
+pub struct TlsMaterial {
+    /// For the acceptor.
+    pub server: Arc<ServerConfig>,
+    /// Trusts the hub's CA alone: only under it does a SAN URI name a participant.
+    hub: Arc<dyn ClientCertVerifier>,
+    /// When the first CRL goes stale, in Unix seconds; handshakes are refused from then on.
+    pub crl_next_update: Option<i64>,
+}
+
+impl TlsMaterial {
+    /// Reads certificate, key, CAs and CRLs.
+    pub fn load(config: &EdgeConfig) -> Result<Self, StartFault> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let crls = read_crls(&config.crl_files)?;
+        let hub_roots = roots(std::slice::from_ref(&config.hub_ca_file))?;
+        let mut all_files = vec![config.hub_ca_file.clone()];
+        all_files.extend(config.foreign_ca_files.iter().cloned());
+        let all_roots = roots(&all_files)?;
+        let verifier = |roots: RootCertStore| {
+            // Without the last call rustls would take a CRL past its date for good.
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .with_crls(crls.iter().cloned())
+                .enforce_revocation_expiration()
+                .build()
+                .map_err(|error| StartFault(format!("client certificates cannot be verified: {error}")))
+        };
+        let any = verifier(all_roots)?;
+        let hub = verifier(hub_roots)?;
+        let mut server = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .map_err(|error| StartFault(error.to_string()))?
+            .with_client_cert_verifier(any)
+            .with_single_cert(read_certificates(&config.certificate_file)?, read_key(&config.key_file)?)
+            .map_err(|error| StartFault(format!("{}: {error}", config.certificate_file.display())))?;
+        server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // A resumed session would skip the revocation check.
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        let crl_next_update = crls.iter().filter_map(|crl| next_update(crl)).min();
+        Ok(Self { server: Arc::new(server), hub, crl_next_update })
+    }
+
+    /// True if the chain stands under the hub's own CA, revocation included.
+    pub fn is_of_hub(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        let Some((leaf, intermediates)) = chain.split_first() else { return false };
+        self.hub.verify_client_cert(leaf, intermediates, now).is_ok()
+    }
+}
+
+/// Reads a PEM file of certificates.
+pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartFault> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(StartFault(format!("{}: holds no certificate", path.display()))),
+        Err(error) => Err(StartFault(format!("{}: {error}", path.display()))),
+    }
+}
+
+/// Reads a PEM file with a private key.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartFault> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| StartFault(format!("{}: {error}", path.display())))
+}
+
+/// Reads trust anchors.
+pub fn roots(paths: &[PathBuf]) -> Result<RootCertStore, StartFault> {
+    let mut store = RootCertStore::empty();
+    for path in paths {
+        for certificate in read_certificates(path)? {
+            store.add(certificate).map_err(|error| StartFault(format!("{}: {error}", path.display())))?;
+        }
+    }
+    Ok(store)
+}
+
+fn read_crls(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'static>>, StartFault> {
+    let mut crls = Vec::new();
+    for path in paths {
+        let read = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        crls.extend(read.map_err(|error| StartFault(format!("{}: {error}", path.display())))?);
+    }
+    Ok(crls)
+}
+
+fn next_update(crl: &CertificateRevocationListDer<'_>) -> Option<i64> {
+    use x509_parser::prelude::{CertificateRevocationList, FromDer};
+    let (_, parsed) = CertificateRevocationList::from_der(crl).ok()?;
+    parsed.next_update().map(|time| time.timestamp())
+}

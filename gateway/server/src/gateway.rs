@@ -1,0 +1,221 @@
+//! The running gateway: what its parts share, how it starts, reloads and drains.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tsunagi_core::checkpoint::CheckpointSigner;
+use tsunagi_core::registry::Registry;
+use tsunagi_core::sensitive::Sensitive;
+use tsunagi_mappings::Tables;
+use tsunagi_store::sqlite::SqliteStore;
+use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::send::Transport;
+use crate::edge::limits::RateLimits;
+use crate::edge::tls::TlsMaterial;
+use crate::edge::token::Issuers;
+use crate::sealing::SealingState;
+
+/// The name that signs checkpoints, as C2SP signed notes carry it.
+pub const CHECKPOINT_KEY_NAME: &str = "tsunagi";
+
+/// What all parts share.
+pub struct Gateway {
+    /// Settings.
+    pub config: Config,
+    /// Now.
+    pub clock: Clock,
+    /// Durable data.
+    pub store: Arc<dyn Storage>,
+    /// Kinds, layouts, codes, policy.
+    pub tables: ArcSwap<Tables>,
+    /// Tenants, participants, channels.
+    pub registry: ArcSwap<Registry>,
+    registry_version: AtomicU64,
+    /// TLS material of the edge.
+    pub tls: ArcSwap<TlsMaterial>,
+    /// Issuers of citizens' tokens.
+    pub issuers: ArcSwap<Issuers>,
+    /// Requests for each participant.
+    pub rates: RateLimits,
+    /// Whether sealing keeps up.
+    pub sealing: SealingState,
+    /// Signs checkpoints.
+    pub signer: CheckpointSigner,
+    /// Wakes the delivery workers.
+    pub outbox_grew: Notify,
+    /// Sends deliveries.
+    pub transport: ArcSwap<Transport>,
+}
+
+/// Why the gateway does not start or reload. The text says what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartFault(pub String);
+
+impl Gateway {
+    /// Opens everything that can fail, before any port is bound.
+    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartFault> {
+        let tables = load_tables(&config)?;
+        let store: Arc<dyn Storage> = Arc::new(open_store(&config)?);
+        store.migrate().await.map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))?;
+        let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
+        let registry = Registry::parse(entries)
+            .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
+        let tls = TlsMaterial::load(&config.edge)?;
+        let issuers = Issuers::load(&config.issuers)?;
+        let transport = Transport::load(&config.delivery)?;
+        let signer = open_signer(&config)?;
+        Ok(Arc::new(Self {
+            rates: RateLimits::new(config.edge.rate_per_second, config.edge.rate_burst),
+            sealing: SealingState::default(),
+            tables: ArcSwap::from_pointee(tables),
+            registry: ArcSwap::from_pointee(registry),
+            registry_version: AtomicU64::new(version),
+            tls: ArcSwap::from_pointee(tls),
+            issuers: ArcSwap::from_pointee(issuers),
+            transport: ArcSwap::from_pointee(transport),
+            outbox_grew: Notify::new(),
+            signer,
+            store,
+            clock,
+            config,
+        }))
+    }
+
+    /// Reads certificates, CRLs, tables, policy and issuers again, all or nothing: if anything new is faulty,
+    /// everything old stays.
+    pub fn reload(&self) -> Result<(), StartFault> {
+        let tables = load_tables(&self.config)?;
+        let tls = TlsMaterial::load(&self.config.edge)?;
+        let issuers = Issuers::load(&self.config.issuers)?;
+        let transport = Transport::load(&self.config.delivery)?;
+        self.tables.store(Arc::new(tables));
+        self.tls.store(Arc::new(tls));
+        self.issuers.store(Arc::new(issuers));
+        self.transport.store(Arc::new(transport));
+        Ok(())
+    }
+
+    /// Takes over a registry that another process imported.
+    pub async fn refresh_registry(&self) -> Result<(), StoreError> {
+        let (version, entries) = self.store.registry().await?;
+        if version == self.registry_version.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match Registry::parse(entries) {
+            Ok(registry) => {
+                self.registry.store(Arc::new(registry));
+                self.registry_version.store(version, Ordering::Release);
+                tracing::info!(version, "registry taken over");
+            }
+            Err(faults) => tracing::error!(faults = faults.len(), "the stored registry is faulty; the old one stays"),
+        }
+        Ok(())
+    }
+}
+
+/// A gateway that listens.
+pub struct Running {
+    /// The shared parts.
+    pub gateway: Arc<Gateway>,
+    /// Where the edge listens; the port is real even if 0 was configured.
+    pub edge: SocketAddr,
+    /// Where health and metrics are served.
+    pub operations: SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Binds both listeners and starts the workers.
+    pub async fn start(config: Config, clock: Clock) -> Result<Self, StartFault> {
+        let gateway = Gateway::open(config, clock).await?;
+        let edge_listener = bind(gateway.config.edge.listen).await?;
+        let operations_listener = bind(gateway.config.operations_listen).await?;
+        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartFault(error.to_string()));
+        let (edge, operations) = (address(&edge_listener)?, address(&operations_listener)?);
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(crate::edge::listen::serve(gateway.clone(), edge_listener, stopping.clone()));
+        tasks.spawn(crate::edge::operations::serve(gateway.clone(), operations_listener, stopping.clone()));
+        tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(watch_registry(gateway.clone(), stopping));
+        Ok(Self { gateway, edge, operations, stop, tasks })
+    }
+
+    /// Stops taking connections, lets open requests finish, seals what is unsealed, and returns.
+    pub async fn drain(mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the gateway did not end well");
+            }
+        }
+    }
+}
+
+/// Reads the tables that the configuration names.
+pub fn load_tables(config: &Config) -> Result<Tables, StartFault> {
+    let loaded = match &config.tables_folder {
+        Some(folder) => Tables::with_folder(folder),
+        None => Tables::builtin(),
+    };
+    loaded.map_err(|faults| {
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        StartFault(format!("the tables are faulty:\n{}", lines.join("\n")))
+    })
+}
+
+/// Opens the store with the master key.
+pub fn open_store(config: &Config) -> Result<SqliteStore, StartFault> {
+    let master = read_key(&config.master_key_file)?;
+    if let Some(folder) = config.store_path.parent() {
+        std::fs::create_dir_all(folder).map_err(|error| StartFault(format!("{}: {error}", folder.display())))?;
+    }
+    SqliteStore::open(&config.store_path, Keyring::new(MasterKey::from_bytes(master)))
+        .map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))
+}
+
+/// Opens the key that signs checkpoints.
+pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
+    CheckpointSigner::new(read_key(&config.checkpoint_key_file)?, CHECKPOINT_KEY_NAME)
+        .map_err(|error| StartFault(format!("{}: {error}", config.checkpoint_key_file.display())))
+}
+
+fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
+    let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
+        StartFault(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
+    })?;
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(text.expose().trim(), &mut bytes)
+        .map_err(|_| StartFault(format!("{}: expected 64 hexadecimal digits", path.display())))?;
+    Ok(Sensitive::new(bytes))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartFault> {
+    TcpListener::bind(address).await.map_err(|error| StartFault(format!("cannot listen on {address}: {error}")))
+}
+
+async fn watch_registry(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                if let Err(error) = gateway.refresh_registry().await {
+                    tracing::warn!(%error, "the registry could not be re-read");
+                }
+            }
+            _ = stopping.changed() => return,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The gateway: edge, pipeline, delivery, audit sealing, configuration, telemetry and commands.
+//!
+//! A record goes down once (`edge` → `pipeline::submit` → store), rests once, and comes up once (`pipeline::lookup`,
+//! `pipeline::request`, `delivery`). Each stage takes its input by value and returns the next type.
+
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod delivery;
+pub mod demo;
+pub mod edge;
+pub mod gateway;
+pub mod pipeline;
+pub mod sealing;
+pub mod telemetry;

@@ -1,0 +1,325 @@
+//! Lookup (照会): held → decide → disclose → encode → the leaf, durable → the bytes may leave.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use tsunagi_adapters::{Envelope, Shape, adapter};
+use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
+use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCall};
+use tsunagi_core::document::Document;
+use tsunagi_core::id::{ClassName, KindName, LayoutId, SubjectKey, TenantId};
+use tsunagi_core::kind::Kind;
+use tsunagi_core::policy::{Acting, Decision, Directive, Flow, ProxyTerm, Purpose, Question, decide};
+use tsunagi_core::refusal::Refusal;
+use tsunagi_core::registry::{Channel, Mode};
+use tsunagi_mappings::Tables;
+use tsunagi_store::{Held, Note, Relationship, StoreError, SubjectRef};
+
+use super::{Call, refusal_of};
+use crate::gateway::Gateway;
+
+/// How often a lookup starts over because the subject changed under it.
+const TRIES: usize = 5;
+
+/// What is asked.
+pub struct Inquiry<'a> {
+    /// Which way the answer would go.
+    pub flow: Flow,
+    /// The channels it may come through: one for each tenant and kind.
+    pub channels: Vec<Channel>,
+    /// About whom.
+    pub subject: SubjectRef,
+    /// The classes named one by one.
+    pub named_classes: BTreeSet<ClassName>,
+    /// Which of the records held are meant.
+    pub wanted: &'a (dyn Fn(&Kind, &HeldRecord) -> bool + Send + Sync),
+    /// The legal basis stated.
+    pub stated_basis: Option<String>,
+    /// The directive that came along, made for the subject once it is known.
+    pub attested: Option<&'a (dyn Fn(SubjectKey) -> Directive + Send + Sync)>,
+    /// A pseudonym of the person behind the app.
+    pub end_user: Option<String>,
+    /// What the tenant's log calls this.
+    pub action: Action,
+}
+
+/// What one channel yields, permitted and encoded but not yet noted.
+struct Found {
+    channel: Channel,
+    records: Vec<HeldRecord>,
+    call: PermittedCall,
+}
+
+/// What one channel yielded.
+pub struct Part {
+    /// The channel it came through.
+    pub channel: Channel,
+    /// The records as disclosed: without the fields the permit does not cover.
+    pub records: Vec<HeldRecord>,
+    /// The bytes, in the channel's layout.
+    pub call: PermittedCall,
+}
+
+/// The distinct open channels of the caller for lookups of kinds that `wanted` names.
+pub fn channels(gateway: &Gateway, call: &Call, mode: Mode, wanted: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+    let registry = gateway.registry.load();
+    let mut seen = BTreeSet::new();
+    registry
+        .open_channels(&call.caller.participant.id, mode, call.today)
+        .filter(|channel| wanted(channel))
+        .filter(|channel| seen.insert((channel.tenant.clone(), channel.kind.clone())))
+        .cloned()
+        .collect()
+}
+
+/// Asks every tenant of the channels, one at a time, and gives what may be seen. When it returns, the leaf of every
+/// disclosure and of every refusal is on disk.
+pub async fn look_up(
+    gateway: &Gateway,
+    call: &Call,
+    inquiry: &Inquiry<'_>,
+    envelope: &Envelope,
+) -> Result<Vec<Part>, Refusal> {
+    let mut parts = Vec::new();
+    let mut tenants: Vec<&TenantId> = inquiry.channels.iter().map(|channel| &channel.tenant).collect();
+    tenants.dedup();
+    for tenant in tenants {
+        parts.extend(look_up_in(gateway, call, inquiry, envelope, tenant).await?);
+    }
+    Ok(parts)
+}
+
+/// Asks one tenant.
+pub async fn look_up_in(
+    gateway: &Gateway,
+    call: &Call,
+    inquiry: &Inquiry<'_>,
+    envelope: &Envelope,
+    tenant: &TenantId,
+) -> Result<Vec<Part>, Refusal> {
+    let tables = gateway.tables.load_full();
+    let channels: Vec<&Channel> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
+    let kinds: Vec<KindName> = channels.iter().map(|channel| channel.kind.clone()).collect();
+    for _ in 0..TRIES {
+        let held = gateway.store.held(tenant, &inquiry.subject, &kinds).await.map_err(refusal_of)?;
+        let directive = match (&held, inquiry.attested) {
+            (Some(held), Some(make)) => Some(make(held.subject.clone())),
+            _ => None,
+        };
+        let mut events = Vec::new();
+        let mut found = Vec::new();
+        for channel in &channels {
+            let mut event = call.event(inquiry.action, EventOutcome::Denied);
+            event.kind = Some(channel.kind.clone());
+            event.channel = Some(channel.id.clone());
+            event.flow = Some(inquiry.flow);
+            event.agent.end_user.clone_from(&inquiry.end_user);
+            match &held {
+                None => event.reason = Some("subject_unknown".to_owned()),
+                Some(held) => {
+                    let asked = Asked { call, inquiry, tables: &tables, channel, envelope };
+                    found.extend(asked.answer(held, directive.as_ref(), &mut event)?);
+                }
+            }
+            events.push(event);
+        }
+        let rests_on = held.iter().map(|held| (held.subject.clone(), held.version)).collect();
+        match gateway.store.note(tenant, Note { events, rests_on, directive }).await {
+            // The leaves are on disk: what was found may be handed on.
+            Ok(_) => {
+                return Ok(found
+                    .into_iter()
+                    .map(|f: Found| Part { channel: f.channel, records: f.records, call: f.call })
+                    .collect());
+            }
+            Err(StoreError::Stale) => {}
+            Err(error) => return Err(refusal_of(error)),
+        }
+    }
+    Err(Refusal::Unavailable)
+}
+
+/// One channel of an inquiry.
+struct Asked<'a> {
+    call: &'a Call,
+    inquiry: &'a Inquiry<'a>,
+    tables: &'a Arc<Tables>,
+    channel: &'a Channel,
+    envelope: &'a Envelope,
+}
+
+impl Asked<'_> {
+    fn answer(
+        &self,
+        held: &Held,
+        attested: Option<&Directive>,
+        event: &mut AuditEvent,
+    ) -> Result<Option<Found>, Refusal> {
+        let kind = self.tables.kind(&self.channel.kind).ok_or(Refusal::Internal)?;
+        event.subject = Some(held.subject.clone());
+        let Some(acting) = self.acting(held) else {
+            event.reason = Some("no_link".to_owned());
+            return Ok(None);
+        };
+        event.agent.proxy = matches!(acting, Acting::Proxy(_));
+        let directives: Vec<Directive> = held.directives.iter().chain(attested).cloned().collect();
+        let purpose = self.call.purpose.or(self.channel.purpose);
+        let question = Question {
+            flow: self.inquiry.flow,
+            tenant: &self.channel.tenant,
+            recipient: &self.call.caller.recipient(),
+            acting: &acting,
+            subject: &held.subject,
+            non_disclosure: held.non_disclosure,
+            kind,
+            purpose,
+            stated_basis: self.inquiry.stated_basis.as_deref(),
+            named_classes: &self.inquiry.named_classes,
+            directives: &directives,
+            at: self.call.at,
+            today: self.call.today,
+        };
+        event.purpose = purpose;
+        let permit = match decide(&question, self.tables.policy()) {
+            Decision::Permit(permit) => permit,
+            Decision::Deny(denial) => {
+                event.reason = Some(word(&denial.reason));
+                event.policy_version = Some(denial.policy_version);
+                return Ok(None);
+            }
+        };
+        event.bases = permit.bases().clone();
+        event.policy_version = Some(permit.policy_version().to_owned());
+        let wanted: Vec<HeldRecord> = held
+            .records
+            .iter()
+            .filter(|record| *record.record.kind() == kind.name && (self.inquiry.wanted)(kind, record))
+            .cloned()
+            .collect();
+        let disclosure = Disclosure::new(permit, kind, wanted).map_err(|_| Refusal::Internal)?;
+        if disclosure.records().is_empty() {
+            event.reason = Some("no_record".to_owned());
+            return Ok(None);
+        }
+        event.outcome = EventOutcome::Done;
+        event.classes = disclosure.classes_seen(kind);
+        event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
+        let records = disclosure.records().to_vec();
+        let call = encode(
+            self.tables,
+            &self.channel.layout,
+            disclosure,
+            self.envelope.clone(),
+            self.call.today,
+        )?;
+        Ok(Some(Found { channel: self.channel.clone(), records, call }))
+    }
+
+    /// Who acts; nobody where an app asks for a subject that its citizen is not linked to.
+    fn acting(&self, held: &Held) -> Option<Acting> {
+        let Some(link) = &held.link else {
+            return (self.inquiry.flow != Flow::AppReads).then_some(Acting::Organization);
+        };
+        Some(match link.relationship {
+            Relationship::Subject => Acting::Subject,
+            Relationship::Proxy => {
+                let of_age = self.comes_of_age(held);
+                let until = [link.until, of_age].into_iter().flatten().min();
+                Acting::Proxy(ProxyTerm { from: link.from, until })
+            }
+        })
+    }
+
+    /// The last day on which a proxy may act for the subject: the day before the birthday on which it comes of age.
+    /// Taken from any of its records, the earliest date of birth where they differ or are partial.
+    fn comes_of_age(&self, held: &Held) -> Option<Date> {
+        let years = i16::from(self.tables.policy().proxy_ends_at_age);
+        let births = held.records.iter().filter_map(|held| {
+            let kind = self.tables.kind(held.record.kind())?;
+            held.record.first(kind.subject.birth_date.as_ref()?)?.date()?.earliest()
+        });
+        let birth = births.min()?;
+        birth.checked_add(jiff::Span::new().years(years)).ok()?.yesterday().ok()
+    }
+}
+
+/// Localizes and encodes what a disclosure holds, and binds the bytes to it.
+pub fn encode(
+    tables: &Tables,
+    layout: &LayoutId,
+    disclosure: Disclosure,
+    envelope: Envelope,
+    today: Date,
+) -> Result<PermittedCall, Refusal> {
+    let layout = tables.layout(layout).ok_or(Refusal::Internal)?;
+    let mut documents: Vec<Document> = Vec::new();
+    for (row, held) in (1u64..).zip(disclosure.records()) {
+        let document = tables.localize(layout, &held.record, row, today).map_err(|faults| {
+            let codes: Vec<&str> = faults.iter().map(|fault| fault.code.as_str()).collect();
+            tracing::error!(record = %held.id, layout = %layout.id(), ?codes, "a record cannot be written in this layout");
+            Refusal::Internal
+        })?;
+        documents.push(with_id(document, held));
+    }
+    let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
+    let shape = shape(layout, envelope);
+    let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
+        tracing::error!(layout = %layout.id(), faults = faults.len(), "a record cannot be written in this charset");
+        Refusal::Internal
+    })?;
+    let outbound = OutboundCall {
+        recipient: disclosure.permit().recipient().clone(),
+        records: disclosure.records().iter().map(|held| held.id.clone()).collect(),
+        content_type: content_type(adapter.media_type(), &shape.charset),
+        bytes,
+    };
+    Disclosure::bind(vec![disclosure], outbound).map_err(|fault| {
+        tracing::error!(%fault, "an answer does not belong to its permit");
+        Refusal::Internal
+    })
+}
+
+/// The shape of a layout's payloads.
+pub fn shape(layout: &tsunagi_mappings::Layout, envelope: Envelope) -> Shape {
+    Shape { columns: layout.columns(), charset: layout.charset().to_owned(), crlf: layout.crlf(), envelope }
+}
+
+/// `Content-Type` of a payload.
+pub fn content_type(media_type: &str, charset: &str) -> String {
+    let charset = match charset {
+        "cp932" => "Shift_JIS",
+        "utf-8-bom" => "utf-8",
+        other => other,
+    };
+    format!("{media_type}; charset={charset}")
+}
+
+/// Purpose codes and reasons as users of the log see them.
+pub fn word(reason: &impl serde::Serialize) -> String {
+    match serde_json::to_value(reason) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// A tree that is one resource carries the record's id and version, so that `GET /fhir/TYPE/ID` finds it again.
+fn with_id(document: Document, held: &HeldRecord) -> Document {
+    use tsunagi_core::document::{Content, Node};
+    let Document { row, content } = document;
+    let content = match content {
+        Content::Tree(Node::Map(mut members)) if members.iter().any(|(name, _)| name == "resourceType") => {
+            members.retain(|(name, _)| name != "id");
+            let at = members.iter().position(|(name, _)| name == "resourceType").map_or(0, |at| at + 1);
+            members.insert(at, ("id".to_owned(), Node::Text(held.id.to_string())));
+            Content::Tree(Node::Map(members))
+        }
+        other => other,
+    };
+    Document { row, content }
+}
+
+/// The purpose a request goes by.
+pub fn purpose_of(call: &Call, channel: &Channel) -> Option<Purpose> {
+    call.purpose.or(channel.purpose)
+}

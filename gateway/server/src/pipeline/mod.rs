@@ -1,0 +1,86 @@
+//! The path of a record: down once (`submit`), up once (`lookup`, `request`).
+
+pub mod lookup;
+pub mod place;
+pub mod rejections;
+pub mod request;
+pub mod submit;
+
+use jiff::{Timestamp, civil::Date};
+use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
+use tsunagi_core::fault::Lang;
+use tsunagi_core::id::ExchangeId;
+use tsunagi_core::policy::{Purpose, Recipient};
+use tsunagi_core::refusal::Refusal;
+use tsunagi_core::registry::Participant;
+use tsunagi_store::StoreError;
+
+/// A peer tied to its participant by its certificate.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The participant.
+    pub participant: Participant,
+    /// SHA-256 of its certificate, in hexadecimal.
+    pub certificate: String,
+}
+
+impl Caller {
+    /// The caller as an audit event names it.
+    pub fn agent(&self) -> Agent {
+        Agent {
+            participant: Some(self.participant.id.clone()),
+            certificate: Some(self.certificate.clone()),
+            end_user: None,
+            proxy: false,
+        }
+    }
+
+    /// The caller as the decision sees it.
+    pub fn recipient(&self) -> Recipient {
+        Recipient { participant: self.participant.id.clone(), role: self.participant.role }
+    }
+}
+
+/// One request, as the pipeline sees it.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Its id.
+    pub exchange: ExchangeId,
+    /// Who calls.
+    pub caller: Caller,
+    /// When.
+    pub at: Timestamp,
+    /// The same moment as a date in Japan.
+    pub today: Date,
+    /// `Tsunagi-Purpose`
+    pub purpose: Option<Purpose>,
+    /// `Idempotency-Key`
+    pub idempotency_key: Option<String>,
+    /// `Accept-Language`
+    pub lang: Lang,
+}
+
+impl Call {
+    /// An event of this call.
+    pub fn event(&self, action: Action, outcome: EventOutcome) -> AuditEvent {
+        let mut event = AuditEvent::new(self.at, action, outcome, self.caller.agent());
+        event.exchange = Some(self.exchange.clone());
+        event
+    }
+}
+
+/// What a caller is told when the store fails.
+pub fn refusal_of(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Corrupt(what) => {
+            tracing::error!(%what, "stored data cannot be read");
+            Refusal::Internal
+        }
+        StoreError::NotFound => Refusal::NotFound,
+        StoreError::Stale => Refusal::Unavailable,
+        StoreError::Unavailable(why) => {
+            tracing::error!(%why, "the store is not available");
+            Refusal::Unavailable
+        }
+    }
+}

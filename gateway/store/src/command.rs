@@ -1,0 +1,346 @@
+//! What goes into the store and what comes out.
+
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::disclosure::HeldRecord;
+use tsunagi_core::document::Document;
+use tsunagi_core::exchange::{DeliveryState, DeliveryView, Exchange, RowResult};
+use tsunagi_core::fault::RowFault;
+use tsunagi_core::id::{
+    BatchId, ChannelId, DeliveryId, ExchangeId, IdentifierSystem, KindName, LayoutId, ParticipantId, RecordId,
+    SubjectKey, TenantId,
+};
+use tsunagi_core::policy::Directive;
+use tsunagi_core::record::Record;
+use tsunagi_core::sensitive::Sensitive;
+
+/// An identifier of a subject in the clear, on its way to becoming a blind index.
+#[derive(Debug, Clone)]
+pub struct Identifier {
+    /// The system.
+    pub system: IdentifierSystem,
+    /// The value.
+    pub value: Sensitive<String>,
+}
+
+/// What an exchange says of itself.
+#[derive(Debug, Clone)]
+pub struct ExchangeHead {
+    /// Its id; a repeat of an earlier exchange answers with the earlier id.
+    pub id: ExchangeId,
+    /// Who sends.
+    pub sender: ParticipantId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The sender's idempotency key.
+    pub idempotency_key: Option<String>,
+    /// SHA-256 of the body.
+    pub digest: [u8; 32],
+    /// The layout, where one holds for all rows.
+    pub layout: Option<LayoutId>,
+    /// The body's charset as declared.
+    pub charset: Option<String>,
+}
+
+/// Rows of one exchange for one tenant. A large exchange is several of these; the last has `complete`.
+#[derive(Debug, Clone)]
+pub struct Accept {
+    /// The exchange.
+    pub head: ExchangeHead,
+    /// Its rows for this tenant; rows without a tenant are accepted toward [`TenantId::hub`].
+    pub rows: Vec<AcceptRow>,
+    /// True with the last rows of the exchange.
+    pub complete: bool,
+}
+
+/// One row.
+#[derive(Debug, Clone)]
+pub struct AcceptRow {
+    /// Its number, from 1.
+    pub row: u64,
+    /// Warnings of a record, or the reasons of a refusal.
+    pub faults: Vec<RowFault>,
+    /// What there is to keep.
+    pub intake: Intake,
+    /// The event, complete but for what the store finds out: action, subject, record, and the reason of a wait.
+    pub event: AuditEvent,
+}
+
+/// What a row brings.
+#[derive(Debug, Clone)]
+pub enum Intake {
+    /// A record.
+    Record(Box<NewRecord>),
+    /// Nothing; its source is kept, encrypted, so that `rejections` can give it back.
+    Refused {
+        /// The kind, where it could be told.
+        kind: Option<KindName>,
+        /// The row as the sender wrote it, without 個人番号.
+        source: Document,
+    },
+}
+
+/// A record to be kept.
+#[derive(Debug, Clone)]
+pub struct NewRecord {
+    /// The id it gets unless its business key is known already.
+    pub id: RecordId,
+    /// Its content; holds no 個人番号.
+    pub record: Record,
+    /// Whose it is: every identifier it carries.
+    pub identifiers: Vec<Identifier>,
+    /// The subject to make where no identifier is known; `None` where this sender may not make one.
+    pub new_subject: Option<SubjectKey>,
+    /// Sets or clears the subject's non-disclosure flag.
+    pub non_disclosure: Option<bool>,
+    /// "The same record again".
+    pub business_key: Vec<String>,
+    /// The new version is a tombstone.
+    pub deleted: bool,
+    /// Where it goes.
+    pub deliveries: Vec<NewDelivery>,
+}
+
+/// A delivery to be written with its record.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// On which channel.
+    pub channel: ChannelId,
+}
+
+/// What became of an [`Accept`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// Durable. `exchange` is the earlier id if this repeats an earlier exchange; rows that were there already come
+    /// back as they were decided then.
+    Durable {
+        /// The exchange to quote.
+        exchange: ExchangeId,
+        /// A result for each row of the call, in order.
+        rows: Vec<RowResult>,
+        /// True if this repeats an earlier exchange.
+        repeated: bool,
+    },
+    /// The idempotency key stands for another body; nothing was kept.
+    KeyReused,
+}
+
+/// How a subject is named in a lookup.
+#[derive(Debug, Clone)]
+pub enum SubjectRef {
+    /// By an exact identifier.
+    Identifier(Identifier),
+    /// By one of the subject's records.
+    Record(RecordId),
+    /// By a sign-in that was linked to the subject; a keyed pseudonym is stored of both.
+    SignIn {
+        /// The token's issuer.
+        issuer: String,
+        /// The token's subject.
+        sub: String,
+    },
+}
+
+/// What is held of one subject, all read at one moment.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The subject.
+    pub subject: SubjectKey,
+    /// Grows with every change of flag, directives, links or records of the subject.
+    pub version: u64,
+    /// The non-disclosure flag.
+    pub non_disclosure: bool,
+    /// All directives, in force or not.
+    pub directives: Vec<Directive>,
+    /// The newest version of each record of the kinds asked for; tombstones are left out.
+    pub records: Vec<HeldRecord>,
+    /// The link by which the subject was found, for [`SubjectRef::SignIn`].
+    pub link: Option<Link>,
+}
+
+/// What a sign-in is to a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relationship {
+    /// A proxy of the subject (保護者).
+    Proxy,
+    /// The subject in person.
+    Subject,
+}
+
+/// A sign-in linked to a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What it is to the subject.
+    pub relationship: Relationship,
+    /// First day.
+    pub from: Date,
+    /// Last day.
+    pub until: Option<Date>,
+}
+
+/// Events to be durable before something is disclosed or refused.
+#[derive(Debug, Clone)]
+pub struct Note {
+    /// The events, one leaf each.
+    pub events: Vec<AuditEvent>,
+    /// The versions of the subjects that the decisions rest on: if one has moved, nothing is written and the call is
+    /// stale.
+    pub rests_on: Vec<(SubjectKey, u64)>,
+    /// A directive that came with the request (consent given at the desk), kept in the same transaction.
+    pub directive: Option<Directive>,
+}
+
+/// A receipt with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExchangeView {
+    /// The exchange.
+    #[serde(flatten)]
+    pub exchange: Exchange,
+    /// Its rows.
+    pub rows: Vec<RowResult>,
+    /// Its deliveries.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// A refused row, to be given back.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// Its number in the payload.
+    pub row: u64,
+    /// The row as the sender wrote it.
+    pub source: Document,
+    /// Why it was refused.
+    pub faults: Vec<RowFault>,
+}
+
+/// A request to try deliveries.
+#[derive(Debug, Clone)]
+pub struct ClaimRequest {
+    /// Of these channels.
+    pub channels: Vec<ChannelId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Due at.
+    pub now: Timestamp,
+    /// The lease ends at.
+    pub lease_until: Timestamp,
+    /// The lease's mark.
+    pub batch: BatchId,
+}
+
+/// A delivery under lease, with all that its decision rests on.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The delivery.
+    pub delivery: DeliveryView,
+    /// The version that is to be delivered.
+    pub record: HeldRecord,
+    /// The subject's version.
+    pub subject_version: u64,
+    /// The non-disclosure flag.
+    pub non_disclosure: bool,
+    /// All directives.
+    pub directives: Vec<Directive>,
+}
+
+/// How one attempt is recorded.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Where it stands now.
+    pub state: SettledState,
+    /// The outcome in a word, for people.
+    pub outcome: String,
+    /// The event.
+    pub event: AuditEvent,
+}
+
+/// Where a delivery stands after an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettledState {
+    /// At its end or out of the schedule.
+    Ended(DeliveryState),
+    /// To be tried again.
+    RetryAt(Timestamp),
+}
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryFilter {
+    /// In this state.
+    pub state: Option<DeliveryState>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A leaf of an audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leaf {
+    /// Its index, from 0.
+    pub index: u64,
+    /// The event's bytes as they were written.
+    pub bytes: Vec<u8>,
+    /// RFC 6962 leaf hash of the bytes.
+    pub hash: [u8; 32],
+}
+
+/// What has to be sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsealed {
+    /// Leaves sealed so far.
+    pub sealed: u64,
+    /// The hashes of the sealed tree's right edge, largest subtree first.
+    pub frontier: Vec<[u8; 32]>,
+    /// The hashes of the leaves after it, in order, at most as many as were asked for.
+    pub leaves: Vec<[u8; 32]>,
+    /// When the oldest unsealed leaf was written.
+    pub oldest: Option<Timestamp>,
+}
+
+/// A signed head of an audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Leaves under it.
+    pub size: u64,
+    /// RFC 6962 root hash.
+    pub root: [u8; 32],
+    /// The right edge, for the next seal.
+    pub frontier: Vec<[u8; 32]>,
+    /// The signed note.
+    pub note: String,
+    /// When it was sealed.
+    pub sealed_at: Timestamp,
+}
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Which log.
+    pub tenant: TenantId,
+    /// Leaves read.
+    pub leaves: u64,
+    /// Leaves under the newest checkpoint.
+    pub sealed: u64,
+    /// The first fault, if there is one.
+    pub fault: Option<VerifyFault>,
+}
+
+/// The first thing that is wrong in a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifyFault {
+    /// This leaf was not written by the gateway: it stands there without a valid seal of its own.
+    Added(u64),
+    /// This leaf is not what was written.
+    Changed(u64),
+    /// The checkpoint of this size does not fit the leaves under it, or its signature is wrong.
+    Checkpoint(u64),
+    /// This leaf is gone.
+    Removed(u64),
+    /// This leaf stood elsewhere.
+    Reordered(u64),
+}

@@ -1,0 +1,24 @@
+//! Durable records, outbox and audit log.
+//!
+//! One set of traits ([`Store`], [`Outbox`], [`AuditLog`], [`StoreAdmin`]), one contract suite, and a backend for each
+//! database. Every call is one transaction and is durable when it returns `Ok`; no call discloses or changes
+//! anything without an audit event in that same transaction. The tenant is the first argument of whatever touches
+//! personal data; there is no query without it.
+
+mod command;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod error;
+mod keys;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+mod traits;
+
+pub use command::{
+    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeHead, ExchangeView, Held,
+    Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, SettledState, Settlement,
+    SubjectRef, Unsealed, Verdict, VerifyFault,
+};
+pub use error::StoreError;
+pub use keys::{KeyFault, Keyring, MasterKey};
+pub use traits::{AuditLog, Outbox, Storage, Store, StoreAdmin};

@@ -1,0 +1,154 @@
+//! The audit log: leaves, its length, and what is sealed of it.
+
+use rusqlite::OptionalExtension;
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::id::TenantId;
+use tsunagi_core::merkle::{Frontier, leaf_hash};
+
+use super::convert::{Columns, count, limit, nanos, to_json};
+use super::session::{Session, Tenancy};
+use crate::command::{Checkpoint, Leaf, Unsealed};
+use crate::error::StoreError;
+use crate::keys::Hash;
+
+/// Appends to one tenant's log. The length is written once, by [`Leaves::close`]: a command that forgets it leaves a log
+/// that does not verify.
+#[must_use]
+pub(super) struct Leaves<'t, 'c> {
+    tenancy: &'t Tenancy<'c>,
+    next: u64,
+}
+
+impl<'t, 'c> Leaves<'t, 'c> {
+    /// Opens the log at its end.
+    pub(super) fn open(tenancy: &'t Tenancy<'c>) -> Result<Self, StoreError> {
+        let mut select = tenancy.conn.prepare_cached("SELECT size FROM audit_lengths WHERE tenant = ?1")?;
+        let next = select.query_row([tenancy.tenant.as_str()], |row| row.number(0)).optional()?.unwrap_or(0);
+        Ok(Self { tenancy, next })
+    }
+
+    /// Writes a leaf; its index is dense because the write lock is held.
+    pub(super) fn append(&mut self, event: &AuditEvent) -> Result<u64, StoreError> {
+        let bytes = to_json(event)?;
+        let index = self.next;
+        let hash = leaf_hash(&bytes);
+        let seal = self.tenancy.keys.leaf_seal(index, &hash);
+        self.tenancy
+            .conn
+            .prepare_cached(
+                "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, nanos(event.at)))?;
+        self.next = index + 1;
+        Ok(index)
+    }
+
+    /// Writes the new length.
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        self.tenancy
+            .conn
+            .prepare_cached(
+                "INSERT INTO audit_lengths (tenant, size, mac) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, mac = excluded.mac",
+            )?
+            .execute((self.tenancy.tenant.as_str(), count(self.next)?, self.tenancy.keys.length_seal(self.next)))?;
+        Ok(())
+    }
+}
+
+/// Writes one leaf.
+pub(super) fn append_one(tenancy: &Tenancy<'_>, event: &AuditEvent) -> Result<u64, StoreError> {
+    let mut leaves = Leaves::open(tenancy)?;
+    let index = leaves.append(event)?;
+    leaves.close()?;
+    Ok(index)
+}
+
+/// See [`crate::AuditLog::unsealed`].
+pub(super) fn unsealed(session: &Session<'_>, tenant: &TenantId, most: usize) -> Result<Unsealed, StoreError> {
+    let mut newest = session
+        .conn
+        .prepare_cached("SELECT size, frontier FROM checkpoints WHERE tenant = ?1 ORDER BY size DESC LIMIT 1")?;
+    let (sealed, frontier) = newest
+        .query_row([tenant.as_str()], |row| Ok((row.number(0)?, row.get::<_, Vec<u8>>(1)?)))
+        .optional()?
+        .unwrap_or((0, Vec::new()));
+    let frontier = edge(&frontier)?;
+    let mut select = session.conn.prepare_cached(
+        "SELECT hash, written_at FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3",
+    )?;
+    // One leaf is read at least, because its time is asked for too.
+    let mut rows = select.query((tenant.as_str(), count(sealed)?, limit(most.max(1))))?;
+    let (mut leaves, mut oldest) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        if oldest.is_none() {
+            oldest = Some(row.time(1)?);
+        }
+        if leaves.len() < most {
+            leaves.push(row.hash(0)?);
+        }
+    }
+    Ok(Unsealed { sealed, frontier, leaves, oldest })
+}
+
+/// See [`crate::AuditLog::append_seal`].
+pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Checkpoint) -> Result<(), StoreError> {
+    let fits = Frontier::from_parts(seal.size, seal.frontier.clone()).is_some_and(|edge| edge.root() == seal.root);
+    if !fits {
+        return Err(StoreError::Corrupt("the checkpoint's edge does not have its root".to_owned()));
+    }
+    let mut select = session.conn.prepare_cached(
+        "SELECT (SELECT max(size) FROM checkpoints WHERE tenant = ?1), (SELECT size FROM audit_lengths WHERE tenant = ?1)",
+    )?;
+    let (newest, length): (Option<i64>, Option<i64>) =
+        select.query_row([tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let size = count(seal.size)?;
+    if newest.is_some_and(|newest| newest >= size) || length.unwrap_or(0) < size {
+        return Err(StoreError::Stale);
+    }
+    session
+        .conn
+        .prepare_cached(
+            "INSERT INTO checkpoints (tenant, size, root, frontier, note, sealed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((tenant.as_str(), size, seal.root, seal.frontier.concat(), &seal.note, nanos(seal.sealed_at)))?;
+    Ok(())
+}
+
+/// See [`crate::AuditLog::audit_page`].
+pub(super) fn page(session: &Session<'_>, tenant: &TenantId, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT idx, bytes, hash FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3",
+    )?;
+    let leaves = select.query_map((tenant.as_str(), count(from)?, limit(most)), |row| {
+        Ok(Leaf { index: row.number(0)?, bytes: row.get(1)?, hash: row.hash(2)? })
+    })?;
+    Ok(leaves.collect::<Result<_, _>>()?)
+}
+
+/// See [`crate::AuditLog::checkpoints`].
+pub(super) fn checkpoints(session: &Session<'_>, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT size, root, frontier, note, sealed_at FROM checkpoints WHERE tenant = ?1 ORDER BY size",
+    )?;
+    let mut rows = select.query([tenant.as_str()])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(Checkpoint {
+            size: row.number(0)?,
+            root: row.hash(1)?,
+            frontier: edge(&row.get::<_, Vec<u8>>(2)?)?,
+            note: row.get(3)?,
+            sealed_at: row.time(4)?,
+        });
+    }
+    Ok(all)
+}
+
+fn edge(bytes: &[u8]) -> Result<Vec<Hash>, StoreError> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    if !rest.is_empty() {
+        return Err(StoreError::Corrupt("a checkpoint's edge is not made of hashes".to_owned()));
+    }
+    Ok(hashes.to_vec())
+}

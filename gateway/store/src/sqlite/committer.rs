@@ -1,0 +1,202 @@
+//! The one thread that writes: group commit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::session::Session;
+use crate::error::StoreError;
+use crate::keys::Keyring;
+
+/// Hands commands to the writing thread. Dropping it lets the thread finish what is waiting, and waits for that.
+pub(super) struct Committer {
+    queue: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+    commits: Arc<AtomicU64>,
+}
+
+enum Work {
+    /// Runs outside of a transaction of others: it must not see what is not committed yet.
+    Read(Box<dyn Command>),
+    Write(Box<dyn Command>),
+}
+
+impl Committer {
+    /// Starts the thread.
+    pub(super) fn start(conn: Connection, keyring: Arc<Keyring>) -> Result<Self, StoreError> {
+        let (queue, inbox) = mpsc::channel(QUEUE);
+        let commits = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&commits);
+        let thread = std::thread::Builder::new()
+            .name("tsunagi-store".to_owned())
+            .spawn(move || Writer { conn, keyring, commits: counter }.run(inbox))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), commits })
+    }
+
+    /// Runs a command in a transaction; `Ok` means committed. A caller that goes away does not stop its command.
+    pub(super) async fn write<T, F>(&self, command: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.enqueue(Work::Write, command).await
+    }
+
+    /// Runs a query on the writing connection, between transactions.
+    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.enqueue(Work::Read, query).await
+    }
+
+    /// How many transactions were committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    async fn enqueue<T, F>(&self, work: fn(Box<dyn Command>) -> Work, command: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let pending = Pending { command: Some(command), outcome: None, reply };
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(work(Box::new(pending))).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writing thread ended in a panic");
+        }
+    }
+}
+
+/// A command of any result type.
+trait Command: Send {
+    /// Runs it and keeps the outcome; true if its writes are to stay.
+    fn run(&mut self, session: &Session<'_>) -> bool;
+    /// Tells the caller its outcome, or why there is none.
+    fn answer(self: Box<Self>, lost: Option<&str>);
+}
+
+struct Pending<T, F> {
+    command: Option<F>,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Command for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send,
+{
+    fn run(&mut self, session: &Session<'_>) -> bool {
+        let Some(command) = self.command.take() else { return false };
+        // A bug in one command must not end the thread on which all others depend.
+        let outcome = catch_unwind(AssertUnwindSafe(|| command(session)))
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("a store command panicked".to_owned())));
+        let keep = outcome.is_ok();
+        self.outcome = Some(outcome);
+        keep
+    }
+
+    fn answer(mut self: Box<Self>, lost: Option<&str>) {
+        let outcome = match (lost, self.outcome.take()) {
+            (None, Some(outcome)) => outcome,
+            (Some(why), _) => Err(StoreError::Unavailable(why.to_owned())),
+            (None, None) => Err(stopped()),
+        };
+        // The caller may have gone away; what it asked for is done all the same.
+        drop(self.reply.send(outcome));
+    }
+}
+
+struct Writer {
+    conn: Connection,
+    keyring: Arc<Keyring>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(self, mut inbox: mpsc::Receiver<Work>) {
+        let mut next = inbox.blocking_recv();
+        while let Some(work) = next.take() {
+            match work {
+                Work::Read(mut query) => {
+                    query.run(&Session::new(&self.conn, &self.keyring));
+                    query.answer(None);
+                }
+                Work::Write(first) => {
+                    let mut batch = vec![first];
+                    while batch.len() < BATCH && next.is_none() {
+                        match inbox.try_recv() {
+                            Ok(Work::Write(command)) => batch.push(command),
+                            Ok(read) => next = Some(read),
+                            Err(_) => break,
+                        }
+                    }
+                    self.commit(batch);
+                }
+            }
+            if next.is_none() {
+                next = inbox.blocking_recv();
+            }
+        }
+    }
+
+    /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
+    fn commit(&self, mut batch: Vec<Box<dyn Command>>) {
+        let lost = self.transact(&mut batch).err().map(|error| error.to_string());
+        if lost.is_some() && !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+            tracing::error!("the store could not roll back");
+        }
+        if lost.is_none() {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        for command in batch {
+            command.answer(lost.as_deref());
+        }
+    }
+
+    fn transact(&self, batch: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
+        self.step("BEGIN IMMEDIATE")?;
+        for command in batch {
+            self.step("SAVEPOINT command")?;
+            if !command.run(&Session::new(&self.conn, &self.keyring)) {
+                // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself: then
+                // the commands before are gone too, and this step fails.
+                self.step("ROLLBACK TO command")?;
+            }
+            self.step("RELEASE command")?;
+        }
+        self.step("COMMIT")
+    }
+
+    fn step(&self, statement: &str) -> Result<(), StoreError> {
+        let mut prepared = self.conn.prepare_cached(statement)?;
+        prepared.execute([]).map(drop).map_err(StoreError::from)
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the store has stopped".to_owned())
+}
+
+/// How many commands may wait before callers are held back.
+const QUEUE: usize = 4096;
+/// How many commands share a transaction at most: beyond this the gain is small and the first one waits longer.
+const BATCH: usize = 256;

@@ -1,0 +1,121 @@
+//! Consent directives, and events that rest on what was read.
+
+use jiff::Timestamp;
+use rusqlite::OptionalExtension;
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::id::{DirectiveId, SubjectKey, TenantId};
+use tsunagi_core::policy::Directive;
+
+use super::audit::{Leaves, append_one};
+use super::convert::{from_json, to_json};
+use super::session::{Session, Tenancy};
+use super::subjects::Subject;
+use crate::command::Note;
+use crate::error::StoreError;
+
+/// See [`crate::Store::note`].
+pub(super) fn note(session: &Session<'_>, tenant: &TenantId, note: &Note) -> Result<Vec<u64>, StoreError> {
+    let tenancy = session.enter(tenant)?;
+    for (subject, version) in &note.rests_on {
+        if tenancy.subject_version(subject)? != Some(*version) {
+            return Err(StoreError::Stale);
+        }
+    }
+    if let Some(directive) = &note.directive {
+        tenancy.write_directive(directive)?;
+    }
+    let mut leaves = Leaves::open(&tenancy)?;
+    let indexes = note.events.iter().map(|event| leaves.append(event)).collect::<Result<_, _>>()?;
+    leaves.close()?;
+    Ok(indexes)
+}
+
+/// See [`crate::Store::record_directive`].
+pub(super) fn record(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    directive: &Directive,
+    event: &AuditEvent,
+) -> Result<u64, StoreError> {
+    let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
+    tenancy.write_directive(directive)?;
+    append_one(&tenancy, event)
+}
+
+/// See [`crate::Store::withdraw_directive`].
+pub(super) fn withdraw(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    subject: &SubjectKey,
+    id: &DirectiveId,
+    at: Timestamp,
+    event: &AuditEvent,
+) -> Result<u64, StoreError> {
+    let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
+    let subject = tenancy.subject(subject)?.ok_or(StoreError::NotFound)?;
+    let mut directive = tenancy.directive(&subject, id)?.ok_or(StoreError::NotFound)?;
+    // A withdrawal is never put off by a later one: the call may be repeated.
+    if directive.withdrawn_at.is_none_or(|earlier| at < earlier) {
+        directive.withdrawn_at = Some(at);
+        let sealed = tenancy.seal_directive(&subject, &directive)?;
+        tenancy
+            .conn
+            .prepare_cached("UPDATE directives SET sealed = ?4 WHERE tenant = ?1 AND subject = ?2 AND directive = ?3")?
+            .execute((tenant.as_str(), subject.key.as_str(), id.as_str(), sealed))?;
+        tenancy.moved(&subject.key)?;
+    }
+    append_one(&tenancy, event)
+}
+
+impl Tenancy<'_> {
+    /// All directives of a subject, oldest id first.
+    pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<Directive>, StoreError> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT directive, sealed FROM directives WHERE tenant = ?1 AND subject = ?2 ORDER BY directive",
+        )?;
+        let mut rows = select.query((self.tenant.as_str(), subject.key.as_str()))?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (id, sealed): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            all.push(self.open_directive(subject, &id, &sealed)?);
+        }
+        Ok(all)
+    }
+
+    /// Keeps a directive. One that is there already stays as it is, withdrawn or not, so that a repeated call can
+    /// never bring a withdrawn consent back.
+    fn write_directive(&self, directive: &Directive) -> Result<(), StoreError> {
+        let subject = self.subject(&directive.subject)?.ok_or(StoreError::NotFound)?;
+        let sealed = self.seal_directive(&subject, directive)?;
+        let written = self
+            .conn
+            .prepare_cached(
+                "INSERT INTO directives (tenant, subject, directive, sealed) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (tenant, subject, directive) DO NOTHING",
+            )?
+            .execute((self.tenant.as_str(), subject.key.as_str(), directive.id.as_str(), sealed))?;
+        if written > 0 { self.moved(&subject.key) } else { Ok(()) }
+    }
+
+    fn directive(&self, subject: &Subject, id: &DirectiveId) -> Result<Option<Directive>, StoreError> {
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT sealed FROM directives WHERE tenant = ?1 AND subject = ?2 AND directive = ?3")?;
+        let sealed: Option<Vec<u8>> =
+            select.query_row((self.tenant.as_str(), subject.key.as_str(), id.as_str()), |row| row.get(0)).optional()?;
+        sealed.map(|sealed| self.open_directive(subject, id.as_str(), &sealed)).transpose()
+    }
+
+    fn seal_directive(&self, subject: &Subject, directive: &Directive) -> Result<Vec<u8>, StoreError> {
+        let place = self.directive_place(&subject.key, directive.id.as_str());
+        Ok(subject.cipher.seal(&place, &to_json(directive)?)?)
+    }
+
+    fn open_directive(&self, subject: &Subject, id: &str, sealed: &[u8]) -> Result<Directive, StoreError> {
+        from_json(subject.cipher.open(&self.directive_place(&subject.key, id), sealed)?.expose())
+    }
+
+    fn directive_place<'a>(&'a self, subject: &'a SubjectKey, id: &'a str) -> [&'a [u8]; 4] {
+        [b"directive", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), id.as_bytes()]
+    }
+}

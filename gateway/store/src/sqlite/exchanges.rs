@@ -1,0 +1,243 @@
+//! Exchanges, their rows and receipts.
+
+use rusqlite::{OptionalExtension, Row};
+use tsunagi_core::exchange::{Exchange, ExchangeState, RowResult, RowState};
+use tsunagi_core::fault::RowFault;
+use tsunagi_core::id::{ExchangeId, ParticipantId, TenantId};
+
+use super::convert::{Columns, count, from_json, limit, nanos, to_json_text};
+use super::outbox;
+use super::session::{Session, Tenancy};
+use crate::command::{ExchangeHead, ExchangeView, Rejection};
+use crate::error::StoreError;
+use crate::keys::RowPlace;
+
+/// What a head turned out to be.
+pub(super) enum Entered {
+    /// The exchange to put rows into; `repeated` if it has another id than the head.
+    Exchange { id: ExchangeId, repeated: bool },
+    /// The idempotency key, or the id, stands for another body.
+    Reused,
+}
+
+/// What the source of a refused row is sealed as.
+const REFUSED: &str = "refused row";
+
+/// Finds the exchange that a head continues or repeats, or writes a new one.
+pub(super) fn enter(hub: &Tenancy<'_>, head: &ExchangeHead) -> Result<Entered, StoreError> {
+    let digest = hub.keys.exchange_digest(&head.digest);
+    let key = head.idempotency_key.as_ref().map(|key| hub.keys.idempotency(&head.sender, key));
+    let mut by_key = hub
+        .conn
+        .prepare_cached("SELECT exchange, digest FROM exchanges WHERE sender = ?1 AND idempotency_hash = ?2")?;
+    if let Some(key) = &key {
+        let known = by_key
+            .query_row((head.sender.as_str(), key), |row| Ok((row.word::<ExchangeId>(0)?, row.hash(1)?)))
+            .optional()?;
+        if let Some((id, stored)) = known {
+            let repeated = id != head.id;
+            return Ok(if stored == digest { Entered::Exchange { id, repeated } } else { Entered::Reused });
+        }
+    }
+    let mut by_id = hub.conn.prepare_cached("SELECT sender, digest FROM exchanges WHERE exchange = ?1")?;
+    let known =
+        by_id.query_row([head.id.as_str()], |row| Ok((row.word::<ParticipantId>(0)?, row.hash(1)?))).optional()?;
+    match known {
+        Some((sender, stored)) if sender == head.sender && stored == digest => {}
+        Some(_) => return Ok(Entered::Reused),
+        None => {
+            hub.conn
+                .prepare_cached(
+                    "INSERT INTO exchanges
+                         (exchange, sender, idempotency_hash, digest, layout, charset, received_at, complete)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)",
+                )?
+                .execute((
+                    head.id.as_str(),
+                    head.sender.as_str(),
+                    key,
+                    digest,
+                    head.layout.as_ref().map(|layout| layout.as_str()),
+                    head.charset.as_deref(),
+                    nanos(head.received_at),
+                ))?;
+        }
+    }
+    Ok(Entered::Exchange { id: head.id.clone(), repeated: false })
+}
+
+/// Marks that all rows are there.
+pub(super) fn complete(session: &Session<'_>, id: &ExchangeId) -> Result<(), StoreError> {
+    session
+        .conn
+        .prepare_cached("UPDATE exchanges SET complete = 1 WHERE exchange = ?1 AND complete = 0")?
+        .execute([id.as_str()])?;
+    Ok(())
+}
+
+impl Tenancy<'_> {
+    /// The result of a row, if it has one.
+    pub(super) fn row_result(&self, exchange: &ExchangeId, row: u64) -> Result<Option<RowResult>, StoreError> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
+             WHERE exchange = ?1 AND row = ?2 AND tenant = ?3",
+        )?;
+        let mut rows = select.query((exchange.as_str(), count(row)?, self.tenant.as_str()))?;
+        rows.next()?.map(row_result).transpose()
+    }
+
+    /// Writes the result of a row that has none yet.
+    pub(super) fn write_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
+        let (state, record, version) = spell(&result.state);
+        self.conn
+            .prepare_cached(
+                "INSERT INTO exchange_rows (exchange, tenant, row, kind, state, record, version, faults, leaf)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute((
+                exchange.as_str(),
+                self.tenant.as_str(),
+                count(result.row)?,
+                result.kind.as_ref().map(|kind| kind.as_str()),
+                state,
+                record,
+                version,
+                to_json_text(&result.faults)?,
+                result.leaf.map(count).transpose()?,
+            ))?;
+        Ok(())
+    }
+
+    /// Rewrites the result of a row that waited.
+    pub(super) fn rewrite_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
+        let (state, record, version) = spell(&result.state);
+        self.conn
+            .prepare_cached(
+                "UPDATE exchange_rows SET state = ?4, record = ?5, version = ?6, faults = ?7, leaf = ?8
+                 WHERE exchange = ?1 AND row = ?2 AND tenant = ?3",
+            )?
+            .execute((
+                exchange.as_str(),
+                count(result.row)?,
+                self.tenant.as_str(),
+                state,
+                record,
+                version,
+                to_json_text(&result.faults)?,
+                result.leaf.map(count).transpose()?,
+            ))?;
+        Ok(())
+    }
+
+    /// Adds the source of a refused row, so that it can be given back.
+    pub(super) fn write_source(&self, exchange: &ExchangeId, row: u64, source: &[u8]) -> Result<(), StoreError> {
+        let sealed = self.keys.seal_pending(&RowPlace { what: REFUSED, exchange, row }, source)?;
+        self.conn
+            .prepare_cached("UPDATE exchange_rows SET sealed = ?4 WHERE exchange = ?1 AND row = ?2 AND tenant = ?3")?
+            .execute((exchange.as_str(), count(row)?, self.tenant.as_str(), sealed))?;
+        Ok(())
+    }
+}
+
+/// See [`crate::Store::exchange`].
+pub(super) fn view(
+    session: &Session<'_>,
+    sender: &ParticipantId,
+    id: &ExchangeId,
+) -> Result<Option<ExchangeView>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT exchange, sender, received_at, digest, layout, charset, complete FROM exchanges
+         WHERE exchange = ?1 AND sender = ?2",
+    )?;
+    let Some(exchange) = select.query_row((id.as_str(), sender.as_str()), exchange).optional()? else {
+        return Ok(None);
+    };
+    let mut select = session.conn.prepare_cached(
+        "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
+         WHERE exchange = ?1 ORDER BY row, tenant",
+    )?;
+    let mut found = select.query([id.as_str()])?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        rows.push(row_result(row)?);
+    }
+    Ok(Some(ExchangeView { exchange, rows, deliveries: outbox::of_exchange(session, id)? }))
+}
+
+/// See [`crate::Store::rejections`].
+pub(super) fn rejections(
+    session: &Session<'_>,
+    sender: &ParticipantId,
+    id: &ExchangeId,
+) -> Result<Vec<Rejection>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT r.row, r.tenant, r.faults, r.sealed FROM exchange_rows r
+         JOIN exchanges e ON e.exchange = r.exchange
+         WHERE r.exchange = ?1 AND e.sender = ?2 AND r.state = 'refused' AND r.sealed IS NOT NULL
+         ORDER BY r.row, r.tenant",
+    )?;
+    let mut found = select.query((id.as_str(), sender.as_str()))?;
+    let mut rejections = Vec::new();
+    while let Some(columns) = found.next()? {
+        let (row, tenant): (u64, TenantId) = (columns.number(0)?, columns.word(1)?);
+        let tenancy = session.known(&tenant)?.ok_or_else(|| StoreError::Corrupt("a tenant has no key".to_owned()))?;
+        let sealed: Vec<u8> = columns.get(3)?;
+        let source = tenancy.keys.open_pending(&RowPlace { what: REFUSED, exchange: id, row }, &sealed)?;
+        let faults = from_json(columns.get::<_, String>(2)?.as_bytes())?;
+        rejections.push(Rejection { row, source: from_json(source.expose())?, faults });
+    }
+    Ok(rejections)
+}
+
+/// See [`crate::StoreAdmin::exchanges`].
+pub(super) fn list(session: &Session<'_>, most: usize) -> Result<Vec<Exchange>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT exchange, sender, received_at, digest, layout, charset, complete FROM exchanges
+         ORDER BY received_at DESC, exchange DESC LIMIT ?1",
+    )?;
+    let found = select.query_map([limit(most)], exchange)?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+fn exchange(row: &Row<'_>) -> rusqlite::Result<Exchange> {
+    Ok(Exchange {
+        id: row.word(0)?,
+        sender: row.word(1)?,
+        received_at: row.time(2)?,
+        digest: hex::encode(row.hash(3)?),
+        layout: row.word_or_none(4)?,
+        charset: row.get(5)?,
+        state: if row.get(6)? { ExchangeState::Complete } else { ExchangeState::Open },
+    })
+}
+
+fn row_result(row: &Row<'_>) -> Result<RowResult, StoreError> {
+    let tenant: TenantId = row.word(1)?;
+    let state = match row.get_ref(3)?.as_str().unwrap_or_default() {
+        "accepted" => RowState::Accepted { record: row.word(4)?, version: row.number(5)? },
+        "refused" => RowState::Refused,
+        "unchanged" => RowState::Unchanged { record: row.word(4)?, version: row.number(5)? },
+        "waiting" => RowState::Waiting,
+        _ => return Err(StoreError::Corrupt("a row has an unknown state".to_owned())),
+    };
+    let faults: Vec<RowFault> = from_json(row.get::<_, String>(6)?.as_bytes())?;
+    let leaf: Option<i64> = row.get(7)?;
+    Ok(RowResult {
+        row: row.number(0)?,
+        // Rows that no tenant could be told for stand under the hub.
+        tenant: (!tenant.is_hub()).then_some(tenant),
+        kind: row.word_or_none(2)?,
+        state,
+        faults,
+        leaf: leaf.and_then(|leaf| u64::try_from(leaf).ok()),
+    })
+}
+
+fn spell(state: &RowState) -> (&'static str, Option<&str>, Option<u32>) {
+    match state {
+        RowState::Accepted { record, version } => ("accepted", Some(record.as_str()), Some(*version)),
+        RowState::Refused => ("refused", None, None),
+        RowState::Unchanged { record, version } => ("unchanged", Some(record.as_str()), Some(*version)),
+        RowState::Waiting => ("waiting", None, None),
+    }
+}

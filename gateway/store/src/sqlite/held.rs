@@ -1,0 +1,73 @@
+//! What is held of one subject.
+
+use std::collections::BTreeSet;
+
+use rusqlite::OptionalExtension;
+use tsunagi_core::disclosure::HeldRecord;
+use tsunagi_core::id::{KindName, SubjectKey, TenantId};
+
+use super::convert::Columns;
+use super::session::{Session, Tenancy};
+use super::subjects::{Subject, Who};
+use crate::command::{Held, SubjectRef};
+use crate::error::StoreError;
+
+/// See [`crate::Store::held`].
+pub(super) fn held(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    who: &SubjectRef,
+    kinds: &BTreeSet<KindName>,
+) -> Result<Option<Held>, StoreError> {
+    let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
+    let (key, link) = match who {
+        SubjectRef::Identifier(identifier) => {
+            let blinds = tenancy.blind(std::slice::from_ref(identifier))?;
+            let Who::One(key) = tenancy.who(&blinds)? else { return Ok(None) };
+            (key, None)
+        }
+        SubjectRef::Record(record) => {
+            let mut select =
+                tenancy.conn.prepare_cached("SELECT subject FROM records WHERE tenant = ?1 AND record = ?2")?;
+            let found: Option<SubjectKey> =
+                select.query_row((tenant.as_str(), record.as_str()), |row| row.word(0)).optional()?;
+            let Some(key) = found else { return Ok(None) };
+            (key, None)
+        }
+        SubjectRef::SignIn { issuer, sub } => {
+            let sign_in = tenancy.keys.sign_in(issuer, sub);
+            let Some((key, sealed)) = tenancy.linked(&sign_in)? else { return Ok(None) };
+            (key, Some((sign_in, sealed)))
+        }
+    };
+    let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
+    let link = link.map(|(sign_in, sealed)| tenancy.open_link(&subject, &sign_in, &sealed)).transpose()?;
+    Ok(Some(Held {
+        directives: tenancy.directives(&subject)?,
+        records: tenancy.newest_records(&subject, kinds)?,
+        version: subject.version,
+        non_disclosure: subject.non_disclosure,
+        subject: subject.key,
+        link,
+    }))
+}
+
+impl Tenancy<'_> {
+    fn newest_records(&self, subject: &Subject, kinds: &BTreeSet<KindName>) -> Result<Vec<HeldRecord>, StoreError> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed FROM records r
+             JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
+             WHERE r.tenant = ?1 AND r.subject = ?2 AND r.kind = ?3 AND v.deleted = 0",
+        )?;
+        let mut records = Vec::new();
+        for kind in kinds {
+            let mut rows = select.query((self.tenant.as_str(), subject.key.as_str(), kind.as_str()))?;
+            while let Some(row) = rows.next()? {
+                records.push(self.held_record(subject, row)?);
+            }
+        }
+        // Ids sort by the time of their making.
+        records.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(records)
+    }
+}

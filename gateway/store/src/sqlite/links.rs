@@ -1,0 +1,61 @@
+//! Sign-ins that are linked to subjects.
+
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::id::{SubjectKey, TenantId};
+
+use super::audit::append_one;
+use super::convert::{Columns, from_json, to_json};
+use super::session::{Session, Tenancy};
+use super::subjects::{Subject, Who};
+use crate::command::{Identifier, Link};
+use crate::error::StoreError;
+use crate::keys::Hash;
+
+/// See [`crate::Store::link_subject`].
+pub(super) fn link_subject(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    identifier: &Identifier,
+    sign_in: (&str, &str),
+    link: &Link,
+    mut event: AuditEvent,
+) -> Result<u64, StoreError> {
+    let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
+    let Who::One(key) = tenancy.who(&tenancy.blind(std::slice::from_ref(identifier))?)? else {
+        return Err(StoreError::NotFound);
+    };
+    let subject = tenancy.subject(&key)?.ok_or(StoreError::NotFound)?;
+    let sign_in = tenancy.keys.sign_in(sign_in.0, sign_in.1);
+    let sealed = subject.cipher.seal(&tenancy.link_place(&key, &sign_in), &to_json(link)?)?;
+    tenancy
+        .conn
+        .prepare_cached(
+            "INSERT INTO links (tenant, sign_in, subject, sealed) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, sign_in, subject) DO UPDATE SET sealed = excluded.sealed",
+        )?
+        .execute((tenant.as_str(), sign_in, key.as_str(), sealed))?;
+    tenancy.moved(&key)?;
+    event.subject = Some(key);
+    append_one(&tenancy, &event)
+}
+
+impl Tenancy<'_> {
+    /// The subject that a sign-in names, with the sealed link; `None` for nobody and for several.
+    pub(super) fn linked(&self, sign_in: &Hash) -> Result<Option<(SubjectKey, Vec<u8>)>, StoreError> {
+        let mut select =
+            self.conn.prepare_cached("SELECT subject, sealed FROM links WHERE tenant = ?1 AND sign_in = ?2 LIMIT 2")?;
+        let found = select.query_map((self.tenant.as_str(), sign_in), |row| Ok((row.word(0)?, row.get(1)?)))?;
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
+        let first = found.pop();
+        Ok(first.filter(|_| found.is_empty()))
+    }
+
+    /// Reads a link of this subject.
+    pub(super) fn open_link(&self, subject: &Subject, sign_in: &Hash, sealed: &[u8]) -> Result<Link, StoreError> {
+        from_json(subject.cipher.open(&self.link_place(&subject.key, sign_in), sealed)?.expose())
+    }
+
+    fn link_place<'a>(&'a self, subject: &'a SubjectKey, sign_in: &'a Hash) -> [&'a [u8]; 4] {
+        [b"link", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), sign_in]
+    }
+}

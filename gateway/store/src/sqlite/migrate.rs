@@ -1,0 +1,52 @@
+//! The tables, step by step.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::error::StoreError;
+
+/// Each step once, in order; a step that was released is never changed.
+const STEPS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_tables.sql"))];
+
+/// The version these sources write.
+pub(super) fn newest() -> i64 {
+    STEPS.last().map_or(0, |(version, _)| *version)
+}
+
+/// The version of the tables; 0 where there are none.
+pub(super) fn version(conn: &Connection) -> Result<i64, StoreError> {
+    let known: Option<i64> = conn
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'", [], |r| r.get(0))
+        .optional()?;
+    if known.is_none() {
+        return Ok(0);
+    }
+    Ok(conn.query_row("SELECT version FROM schema_version WHERE only = 1", [], |r| r.get(0))?)
+}
+
+/// Refuses tables that a newer release has made: this one would misread them.
+pub(super) fn refuse_newer(conn: &Connection) -> Result<i64, StoreError> {
+    let found = version(conn)?;
+    if found > newest() {
+        return Err(StoreError::Corrupt(format!(
+            "the database has schema version {found}, this release knows {} at most",
+            newest()
+        )));
+    }
+    Ok(found)
+}
+
+/// Runs the steps that are missing. Has to be called inside a transaction.
+pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
+    let found = refuse_newer(conn)?;
+    if found == 0 {
+        conn.execute_batch(
+            "CREATE TABLE schema_version (only INTEGER PRIMARY KEY CHECK (only = 1), version INTEGER NOT NULL) STRICT;
+             INSERT INTO schema_version (only, version) VALUES (1, 0);",
+        )?;
+    }
+    for (version, statements) in STEPS.iter().filter(|(version, _)| *version > found) {
+        conn.execute_batch(statements)?;
+        conn.execute("UPDATE schema_version SET version = ?1 WHERE only = 1", [version])?;
+    }
+    Ok(())
+}

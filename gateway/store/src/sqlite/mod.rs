@@ -1,0 +1,32 @@
+//! The embedded backend: one SQLite file in WAL mode, `synchronous=FULL`.
+//!
+//! One thread owns the connection that writes. It takes what is waiting, runs each command inside a savepoint of its
+//! own, commits them all at once and then answers: under load the cost of one `fsync` is shared, and alone a command
+//! waits for nobody. Reads have connections of their own and see the last commit; they never wait for the writer.
+//!
+//! Several processes may have the same file open (the gateway and an operator's command): each write transaction
+//! takes SQLite's write lock first, and nothing that is written rests on what a process remembers.
+
+mod accept;
+mod admin;
+mod audit;
+mod committer;
+mod convert;
+mod directives;
+mod exchanges;
+mod faults;
+mod held;
+mod links;
+mod migrate;
+mod outbox;
+mod readers;
+mod records;
+mod session;
+mod store;
+mod subjects;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod waiting;
+
+pub use store::SqliteStore;

@@ -1,0 +1,71 @@
+//! Connections that read.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::Semaphore;
+
+use super::session::Session;
+use crate::error::StoreError;
+use crate::keys::Keyring;
+
+/// A pool of read-only connections; a query takes one to a blocking thread and sees one state of the database.
+pub(super) struct Readers {
+    path: PathBuf,
+    keyring: Arc<Keyring>,
+    idle: Mutex<Vec<Connection>>,
+    slots: Semaphore,
+}
+
+impl Readers {
+    /// A pool on a file that exists.
+    pub(super) fn new(path: PathBuf, keyring: Arc<Keyring>) -> Self {
+        Self { path, keyring, idle: Mutex::new(Vec::new()), slots: Semaphore::new(CONNECTIONS) }
+    }
+
+    /// Runs a query.
+    pub(super) async fn read<T, F>(self: &Arc<Self>, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let slot = self.slots.acquire().await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let pool = Arc::clone(self);
+        let answer = tokio::task::spawn_blocking(move || pool.run(query)).await;
+        drop(slot);
+        answer.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    fn run<T>(&self, query: impl FnOnce(&Session<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let conn = match idle {
+            Some(conn) => conn,
+            None => self.connect()?,
+        };
+        conn.prepare_cached("BEGIN")?.execute([])?;
+        let answer = query(&Session::new(&conn, &self.keyring));
+        // Nothing was written, so there is nothing to lose; a connection that cannot end its transaction is closed.
+        let ended = conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok();
+        if ended {
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+        }
+        answer
+    }
+
+    fn connect(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(&self.path, flags)?;
+        conn.busy_timeout(BUSY)?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(conn)
+    }
+}
+
+/// How many queries run at once.
+const CONNECTIONS: usize = 8;
+/// How long a connection waits for another process's lock.
+pub(super) const BUSY: Duration = Duration::from_secs(5);
+/// How many prepared statements a connection keeps: more than there are in these sources.
+pub(super) const STATEMENTS: usize = 128;

@@ -1,0 +1,211 @@
+//! Records, their versions and the deliveries written with them.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row};
+use serde::{Deserialize, Serialize};
+use tsunagi_core::disclosure::HeldRecord;
+use tsunagi_core::id::{ChannelId, DeliveryId, ExchangeId, KindName, ParticipantId, RecordId, SubjectKey};
+use tsunagi_core::record::Record;
+
+use super::convert::{Columns, count, from_json, nanos, to_json};
+use super::session::Tenancy;
+use super::subjects::Subject;
+use crate::command::NewRecord;
+use crate::error::StoreError;
+use crate::keys::Hash;
+
+/// A record on its way in, without what names its subject: this much of it can wait.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Incoming {
+    pub(super) id: RecordId,
+    pub(super) record: Record,
+    pub(super) business_key: Vec<String>,
+    pub(super) non_disclosure: Option<bool>,
+    pub(super) deleted: bool,
+    pub(super) deliveries: Vec<(DeliveryId, ChannelId)>,
+}
+
+impl From<NewRecord> for Incoming {
+    fn from(new: NewRecord) -> Self {
+        Self {
+            id: new.id,
+            record: new.record,
+            business_key: new.business_key,
+            non_disclosure: new.non_disclosure,
+            deleted: new.deleted,
+            deliveries: new.deliveries.into_iter().map(|delivery| (delivery.id, delivery.channel)).collect(),
+        }
+    }
+}
+
+/// Where a record comes from.
+pub(super) struct Origin {
+    pub(super) exchange: ExchangeId,
+    pub(super) sender: ParticipantId,
+    pub(super) row: u64,
+    pub(super) at: Timestamp,
+}
+
+/// Where a record came to rest.
+pub(super) struct Kept {
+    pub(super) record: RecordId,
+    pub(super) version: u32,
+    /// False if the same content was there already.
+    pub(super) is_new: bool,
+}
+
+struct Newest {
+    record: RecordId,
+    version: u32,
+    digest: Hash,
+    deleted: bool,
+}
+
+impl Tenancy<'_> {
+    /// Keeps a record of this subject as a new version, unless its content is there already.
+    pub(super) fn keep(&self, subject: &Subject, new: &Incoming, origin: &Origin) -> Result<Kept, StoreError> {
+        if let Some(flag) = new.non_disclosure {
+            self.flag(subject, flag)?;
+        }
+        let content = to_json(&new.record)?;
+        let business = self.keys.business_key(&subject.key, &new.business_key);
+        let newest = self.newest(&subject.key, &new.record, &business)?;
+        let record = newest.as_ref().map_or(&new.id, |newest| &newest.record).clone();
+        let digest = self.keys.content_digest(&subject.key, &record, &content);
+        let version = match &newest {
+            Some(newest) if newest.digest == digest && newest.deleted == new.deleted => {
+                return Ok(Kept { record, version: newest.version, is_new: false });
+            }
+            Some(newest) => newest.version + 1,
+            None => 1,
+        };
+        match version {
+            1 => self.write_record(&subject.key, &record, new.record.kind(), &business)?,
+            _ => self.supersede(&record, version)?,
+        }
+        let sealed =
+            subject.cipher.seal(&self.record_place(&subject.key, &record, &version.to_be_bytes()), &content)?;
+        self.conn
+            .prepare_cached(
+                "INSERT INTO record_versions
+                     (tenant, record, version, sealed, digest, deleted, exchange, sender, recorded_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute((
+                self.tenant.as_str(),
+                record.as_str(),
+                version,
+                sealed,
+                digest,
+                new.deleted,
+                origin.exchange.as_str(),
+                origin.sender.as_str(),
+                nanos(origin.at),
+            ))?;
+        let kept = Kept { record, version, is_new: true };
+        for (id, channel) in &new.deliveries {
+            self.write_delivery(&subject.key, (id, channel), &kept, origin)?;
+        }
+        self.moved(&subject.key)?;
+        Ok(kept)
+    }
+
+    /// Reads a version back; columns: record, version, recorded_at, sender, sealed.
+    pub(super) fn held_record(&self, subject: &Subject, row: &Row<'_>) -> Result<HeldRecord, StoreError> {
+        let id: RecordId = row.word(0)?;
+        let version: u32 = row.number(1)?;
+        let sealed =
+            row.get_ref(4)?.as_blob().map_err(|_| StoreError::Corrupt("a record has no content".to_owned()))?;
+        let content = subject.cipher.open(&self.record_place(&subject.key, &id, &version.to_be_bytes()), sealed)?;
+        let record = from_json(content.expose())?;
+        Ok(HeldRecord {
+            id,
+            version,
+            subject: subject.key.clone(),
+            recorded_at: row.time(2)?,
+            sender: row.word(3)?,
+            record,
+        })
+    }
+
+    fn newest(&self, subject: &SubjectKey, record: &Record, business: &Hash) -> Result<Option<Newest>, StoreError> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT r.record, r.newest, v.digest, v.deleted FROM records r
+             JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
+             WHERE r.tenant = ?1 AND r.subject = ?2 AND r.kind = ?3 AND r.business = ?4",
+        )?;
+        let found = select
+            .query_row((self.tenant.as_str(), subject.as_str(), record.kind().as_str(), business), |row| {
+                Ok(Newest { record: row.word(0)?, version: row.number(1)?, digest: row.hash(2)?, deleted: row.get(3)? })
+            })
+            .optional()?;
+        Ok(found)
+    }
+
+    fn write_record(
+        &self,
+        subject: &SubjectKey,
+        record: &RecordId,
+        kind: &KindName,
+        business: &Hash,
+    ) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO records (tenant, record, subject, kind, business, newest) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
+            )?
+            .execute((self.tenant.as_str(), record.as_str(), subject.as_str(), kind.as_str(), business))?;
+        Ok(())
+    }
+
+    fn supersede(&self, record: &RecordId, version: u32) -> Result<(), StoreError> {
+        self.conn.prepare_cached("UPDATE records SET newest = ?3 WHERE tenant = ?1 AND record = ?2")?.execute((
+            self.tenant.as_str(),
+            record.as_str(),
+            version,
+        ))?;
+        Ok(())
+    }
+
+    fn write_delivery(
+        &self,
+        subject: &SubjectKey,
+        (id, channel): (&DeliveryId, &ChannelId),
+        kept: &Kept,
+        origin: &Origin,
+    ) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO deliveries
+                     (tenant, delivery, subject, channel, place, record, version, exchange, row, state, attempts, next_at)
+                 SELECT ?1, ?2, ?3, ?4, coalesce(max(place) + 1, 0), ?5, ?6, ?7, ?8, 'pending', 0, ?9
+                 FROM deliveries WHERE tenant = ?1 AND subject = ?3 AND channel = ?4",
+            )?
+            .execute((
+                self.tenant.as_str(),
+                id.as_str(),
+                subject.as_str(),
+                channel.as_str(),
+                kept.record.as_str(),
+                kept.version,
+                origin.exchange.as_str(),
+                count(origin.row)?,
+                nanos(origin.at),
+            ))?;
+        Ok(())
+    }
+
+    fn record_place<'a>(
+        &'a self,
+        subject: &'a SubjectKey,
+        record: &'a RecordId,
+        version: &'a [u8; 4],
+    ) -> [&'a [u8]; 5] {
+        [
+            b"record",
+            self.tenant.as_str().as_bytes(),
+            subject.as_str().as_bytes(),
+            record.as_str().as_bytes(),
+            version.as_slice(),
+        ]
+    }
+}

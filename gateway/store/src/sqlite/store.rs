@@ -1,0 +1,289 @@
+//! The store itself: where each call goes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::Connection;
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::exchange::{DeliveryView, Exchange};
+use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
+use tsunagi_core::policy::Directive;
+use tsunagi_core::registry::RegistryEntries;
+
+use super::committer::Committer;
+use super::readers::{BUSY, Readers, STATEMENTS};
+use super::session::Session;
+use super::verify::{Check, Finding};
+use super::{accept, admin, audit, directives, exchanges, held, links, migrate, outbox, verify};
+use crate::command::{
+    Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
+    Note, Rejection, Settlement, SubjectRef, Unsealed, Verdict,
+};
+use crate::error::StoreError;
+use crate::keys::Keyring;
+use crate::traits::{AuditLog, Outbox, Store, StoreAdmin};
+
+/// The embedded store. Its calls need a tokio runtime. Dropping it finishes the commands that are waiting.
+pub struct SqliteStore {
+    // Closed before the writer, so that the writer's connection is the last one and leaves no WAL behind.
+    readers: Option<Arc<Readers>>,
+    committer: Committer,
+}
+
+impl SqliteStore {
+    /// Opens a database file, or makes it. A new file gets its tables at once; an older one is left as it is until
+    /// [`StoreAdmin::migrate`]; one that a newer release has written is refused.
+    pub fn open(path: &Path, keyring: Keyring) -> Result<Self, StoreError> {
+        let conn = Connection::open(path)?;
+        conn.busy_timeout(BUSY)?;
+        conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        let keyring = Arc::new(keyring);
+        let readers = Readers::new(path.to_path_buf(), Arc::clone(&keyring));
+        Self::start(conn, keyring, Some(Arc::new(readers)))
+    }
+
+    /// Opens a store that ends with this value.
+    pub fn open_in_memory(keyring: Keyring) -> Result<Self, StoreError> {
+        Self::start(Connection::open_in_memory()?, Arc::new(keyring), None)
+    }
+
+    /// How many write transactions were committed since the store was opened. Under load it grows more slowly than
+    /// the number of calls: they share transactions.
+    pub fn commits(&self) -> u64 {
+        self.committer.commits()
+    }
+
+    fn start(conn: Connection, keyring: Arc<Keyring>, readers: Option<Arc<Readers>>) -> Result<Self, StoreError> {
+        conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
+        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        if migrate::refuse_newer(&conn)? == 0 {
+            conn.execute_batch("BEGIN IMMEDIATE")?;
+            migrate::migrate(&conn)?;
+            conn.execute_batch("COMMIT")?;
+        }
+        Ok(Self { readers, committer: Committer::start(conn, keyring)? })
+    }
+
+    pub(super) async fn write<T, F>(&self, command: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.committer.write(command).await
+    }
+
+    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.read(query).await,
+            // A database in memory belongs to its one connection.
+            None => self.committer.read(query).await,
+        }
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("commits", &self.commits()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |session| accept::accept(session, &tenant, accept)).await
+    }
+
+    async fn held(
+        &self,
+        tenant: &TenantId,
+        subject: &SubjectRef,
+        kinds: &[KindName],
+    ) -> Result<Option<Held>, StoreError> {
+        let (tenant, subject, kinds) = (tenant.clone(), subject.clone(), kinds.iter().cloned().collect());
+        self.read(move |session| held::held(session, &tenant, &subject, &kinds)).await
+    }
+
+    async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |session| directives::note(session, &tenant, &note)).await
+    }
+
+    async fn record_directive(
+        &self,
+        tenant: &TenantId,
+        directive: Directive,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |session| directives::record(session, &tenant, &directive, &event)).await
+    }
+
+    async fn withdraw_directive(
+        &self,
+        tenant: &TenantId,
+        subject: &SubjectKey,
+        id: &DirectiveId,
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let (tenant, subject, id) = (tenant.clone(), subject.clone(), id.clone());
+        self.write(move |session| directives::withdraw(session, &tenant, &subject, &id, at, &event)).await
+    }
+
+    async fn link_subject(
+        &self,
+        tenant: &TenantId,
+        identifier: &Identifier,
+        issuer: &str,
+        sub: &str,
+        link: Link,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let (tenant, identifier) = (tenant.clone(), identifier.clone());
+        let (issuer, sub) = (issuer.to_owned(), sub.to_owned());
+        self.write(move |session| links::link_subject(session, &tenant, &identifier, (&issuer, &sub), &link, event))
+            .await
+    }
+
+    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
+        let (sender, id) = (sender.clone(), id.clone());
+        self.read(move |session| exchanges::view(session, &sender, &id)).await
+    }
+
+    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError> {
+        let (sender, id) = (sender.clone(), id.clone());
+        self.read(move |session| exchanges::rejections(session, &sender, &id)).await
+    }
+}
+
+#[async_trait]
+impl Outbox for SqliteStore {
+    async fn claim_due(&self, tenant: &TenantId, claim: ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
+        let (for_write, for_read) = (tenant.clone(), tenant.clone());
+        let batch = claim.batch.clone();
+        self.write(move |session| outbox::claim(session, &for_write, &claim)).await?;
+        // Decrypting is left to a reader: the writer has others to serve. The subject's version that is read here is
+        // checked again when the disclosure is noted.
+        self.read(move |session| outbox::claimed(session, &for_read, &batch)).await
+    }
+
+    async fn settle(
+        &self,
+        tenant: &TenantId,
+        batch: &BatchId,
+        settlements: Vec<Settlement>,
+    ) -> Result<usize, StoreError> {
+        let (tenant, batch) = (tenant.clone(), batch.clone());
+        self.write(move |session| outbox::settle(session, &tenant, &batch, &settlements)).await
+    }
+
+    async fn batch(&self, tenant: &TenantId, batch: &BatchId) -> Result<Vec<DeliveryView>, StoreError> {
+        let (tenant, batch) = (tenant.clone(), batch.clone());
+        self.read(move |session| outbox::of_batch(session, &tenant, &batch)).await
+    }
+
+    async fn deliveries(&self, tenant: &TenantId, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>, StoreError> {
+        let (tenant, filter) = (tenant.clone(), filter.clone());
+        self.read(move |session| outbox::list(session, &tenant, &filter)).await
+    }
+
+    async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.read(move |session| outbox::one(session, &tenant, &id)).await
+    }
+
+    async fn redrive(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        now: Timestamp,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        let (tenant, id) = (tenant.clone(), id.clone());
+        self.write(move |session| outbox::redrive(session, &tenant, &id, now, &event)).await
+    }
+}
+
+#[async_trait]
+impl AuditLog for SqliteStore {
+    async fn unsealed(&self, tenant: &TenantId, limit: usize) -> Result<Unsealed, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |session| audit::unsealed(session, &tenant, limit)).await
+    }
+
+    async fn append_seal(&self, tenant: &TenantId, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |session| audit::append_seal(session, &tenant, &checkpoint)).await
+    }
+
+    async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |session| audit::page(session, &tenant, from, limit)).await
+    }
+
+    async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |session| audit::checkpoints(session, &tenant)).await
+    }
+
+    async fn verify(
+        &self,
+        tenant: &TenantId,
+        public_key: &[u8; 32],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Verdict, StoreError> {
+        let (of, public_key) = (tenant.clone(), *public_key);
+        let mut check = self.read(move |session| Check::begin(session, &of, public_key)).await?;
+        loop {
+            let (of, from, end) = (tenant.clone(), check.read(), check.last());
+            let leaves = self.read(move |session| verify::page(session, &of, from, end)).await?;
+            if leaves.is_empty() {
+                break;
+            }
+            for leaf in leaves {
+                let fault = match check.leaf(leaf) {
+                    None => continue,
+                    Some(Finding::Fault(fault)) => fault,
+                    Some(Finding::Stranger(stranger)) => {
+                        let of = tenant.clone();
+                        self.read(move |session| verify::explain(session, &of, &stranger)).await?
+                    }
+                };
+                return Ok(check.verdict(Some(fault)));
+            }
+            progress(check.read());
+        }
+        let fault = check.end();
+        Ok(check.verdict(fault))
+    }
+}
+
+#[async_trait]
+impl StoreAdmin for SqliteStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.write(|session| migrate::migrate(session.conn)).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.write(admin::ready).await
+    }
+
+    async fn registry(&self) -> Result<(u64, RegistryEntries), StoreError> {
+        self.read(admin::registry).await
+    }
+
+    async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError> {
+        self.write(move |session| admin::import(session, &entries, &event)).await
+    }
+
+    async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {
+        self.read(move |session| exchanges::list(session, limit)).await
+    }
+}

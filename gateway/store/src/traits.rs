@@ -1,0 +1,165 @@
+//! The promises. Every call is one transaction; `Ok` means durable; `Err(Unavailable)` means that nothing is known
+//! to have happened, and the caller may send the same again: every call that writes is safe to repeat.
+//! Calls may run at once from any task; a backend orders writes itself.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::exchange::{DeliveryView, Exchange};
+use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, TenantId};
+use tsunagi_core::policy::Directive;
+use tsunagi_core::registry::RegistryEntries;
+
+use crate::command::{
+    Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
+    Note, Rejection, Settlement, SubjectRef, Unsealed, Verdict,
+};
+use crate::error::StoreError;
+
+/// Records, directives and receipts.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Keeps rows: subject, record version, deliveries, row results, idempotency key and audit leaves, all or nothing.
+    ///
+    /// The subject is the one that the identifiers name. None known: `new_subject`, or the row waits. Several: the row
+    /// waits. A subject found gains the record's other identifiers, unless one of them is another subject's already:
+    /// then that is "several". Equal business key: a new version; equal content too: [`RowState::Unchanged`], and
+    /// nothing new is written but the row and its leaf. Rows that wait for a subject that this call makes known are
+    /// taken up in the same transaction, and their row results change from waiting to accepted.
+    ///
+    /// [`RowState::Unchanged`]: tsunagi_core::exchange::RowState::Unchanged
+    async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError>;
+
+    /// What is held of a subject. `None` where nobody, or more than one, is named so.
+    async fn held(
+        &self,
+        tenant: &TenantId,
+        subject: &SubjectRef,
+        kinds: &[KindName],
+    ) -> Result<Option<Held>, StoreError>;
+
+    /// Writes events, and the directive that came along; gives the leaves' indexes. `Stale` if the subject moved.
+    async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError>;
+
+    /// Keeps a directive with its event.
+    async fn record_directive(
+        &self,
+        tenant: &TenantId,
+        directive: Directive,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// Withdraws a directive from `at` on, with its event. `NotFound` where the subject has no such directive.
+    async fn withdraw_directive(
+        &self,
+        tenant: &TenantId,
+        subject: &tsunagi_core::id::SubjectKey,
+        id: &DirectiveId,
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// Links a sign-in to the subject that an identifier names, replacing an earlier link of the same sign-in to the
+    /// same subject. `NotFound` where nobody, or more than one, is named so.
+    async fn link_subject(
+        &self,
+        tenant: &TenantId,
+        identifier: &Identifier,
+        issuer: &str,
+        sub: &str,
+        link: Link,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError>;
+
+    /// The receipt of one of the sender's own exchanges.
+    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError>;
+
+    /// The refused rows of one of the sender's own exchanges, in order.
+    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError>;
+}
+
+/// Deliveries that are not settled yet.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Leases due deliveries, oldest first. A later delivery of a subject on a channel is not claimed while an earlier
+    /// one is unsettled, leased, dead or held; those rejected or delivered are settled. Within one claim several of a
+    /// subject may come, in order.
+    async fn claim_due(&self, tenant: &TenantId, claim: ClaimRequest) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Records attempts, each with its event, and ends their leases. Deliveries that are settled already, or that are
+    /// no longer leased under `batch`, are passed over; the answer is how many were settled by this call.
+    async fn settle(
+        &self,
+        tenant: &TenantId,
+        batch: &BatchId,
+        settlements: Vec<Settlement>,
+    ) -> Result<usize, StoreError>;
+
+    /// The deliveries leased under a batch, in the order they were claimed.
+    async fn batch(&self, tenant: &TenantId, batch: &BatchId) -> Result<Vec<DeliveryView>, StoreError>;
+
+    /// Deliveries, newest first.
+    async fn deliveries(&self, tenant: &TenantId, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>, StoreError>;
+
+    /// One delivery.
+    async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<DeliveryView>, StoreError>;
+
+    /// Puts a dead or held delivery back with a fresh schedule, with its event. `NotFound` where there is none such.
+    async fn redrive(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        now: Timestamp,
+        event: AuditEvent,
+    ) -> Result<(), StoreError>;
+}
+
+/// The per-tenant Merkle logs (RFC 6962 hashing).
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// What has to be sealed next, at most `limit` leaves.
+    async fn unsealed(&self, tenant: &TenantId, limit: usize) -> Result<Unsealed, StoreError>;
+
+    /// Appends a checkpoint. `Stale` if another of the same or a larger size is there.
+    async fn append_seal(&self, tenant: &TenantId, checkpoint: Checkpoint) -> Result<(), StoreError>;
+
+    /// Leaves in order, from an index on.
+    async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError>;
+
+    /// The checkpoints, oldest first.
+    async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// Re-reads the whole log: every leaf against its own seal, every checkpoint against the leaves and the public key,
+    /// (Ed25519, 32 bytes).
+    /// `progress` is called with the number of leaves read so far.
+    async fn verify(
+        &self,
+        tenant: &TenantId,
+        public_key: &[u8; 32],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Verdict, StoreError>;
+}
+
+/// What the operator does.
+#[async_trait]
+pub trait StoreAdmin: Send + Sync {
+    /// Brings the tables up to this version; safe to call at every start.
+    async fn migrate(&self) -> Result<(), StoreError>;
+
+    /// Succeeds if a write would.
+    async fn ready(&self) -> Result<(), StoreError>;
+
+    /// The registry and its version, which grows with every import.
+    async fn registry(&self) -> Result<(u64, RegistryEntries), StoreError>;
+
+    /// Adds or replaces entries, with an event in the hub's log.
+    async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError>;
+
+    /// Exchanges of all senders, newest first.
+    async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError>;
+}
+
+/// All of it; what the gateway holds.
+pub trait Storage: Store + Outbox + AuditLog + StoreAdmin {}
+
+impl<T: Store + Outbox + AuditLog + StoreAdmin> Storage for T {}

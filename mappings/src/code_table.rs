@@ -1,0 +1,180 @@
+//! `codes/<from>__<to>.csv`: code tables (コード対応表), the same pairs used in both directions.
+
+use std::collections::HashMap;
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use tsunagi_core::id::CodeTableName;
+
+use crate::csv_file;
+use crate::fault::{Faults, Place};
+
+/// Pairs of a participant's code and the hub's code.
+#[derive(Debug, Clone)]
+pub struct CodeTable {
+    name: CodeTableName,
+    to: CodeTableName,
+    pairs: Vec<CodePair>,
+    /// Positions in `pairs` by the participant's code, the preferred relationship first.
+    reading: HashMap<String, Vec<usize>>,
+    /// Positions in `pairs` by the hub's code: equivalent pairs, then broader ones in the order of the file.
+    writing: HashMap<String, Vec<usize>>,
+}
+
+/// One line of a code table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CodePair {
+    /// The participant's code.
+    pub from: String,
+    /// The hub's code.
+    pub to: String,
+    /// What the participant's code is to the hub's.
+    pub relationship: Relationship,
+    /// First day the pair holds.
+    pub valid_from: Option<Date>,
+    /// Last day the pair holds.
+    pub valid_until: Option<Date>,
+    line: usize,
+}
+
+/// What the source code is, seen from the target code: the words of FHIR R5's ConceptMap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relationship {
+    /// The same meaning: read and written.
+    Equivalent,
+    /// The source means less: read, never written, for writing would say more than is known.
+    Narrower,
+    /// The source means more: written, and read only where nothing closer is there.
+    Broader,
+}
+
+impl CodeTable {
+    /// `<from>__<to>`.
+    pub fn name(&self) -> &CodeTableName {
+        &self.name
+    }
+
+    /// The hub's code list it leads to.
+    pub fn target(&self) -> &CodeTableName {
+        &self.to
+    }
+
+    /// All pairs, in the order of the file.
+    pub fn pairs(&self) -> &[CodePair] {
+        &self.pairs
+    }
+
+    /// The hub's code for a participant's code on a day.
+    pub fn read(&self, code: &str, as_of: Date) -> Option<&str> {
+        self.first(&self.reading, code, as_of).map(|pair| pair.to.as_str())
+    }
+
+    /// The participant's code for the hub's code on a day.
+    pub fn write(&self, code: &str, as_of: Date) -> Option<&str> {
+        self.first(&self.writing, code, as_of).map(|pair| pair.from.as_str())
+    }
+
+    fn first(&self, index: &HashMap<String, Vec<usize>>, code: &str, as_of: Date) -> Option<&CodePair> {
+        index.get(code)?.iter().filter_map(|at| self.pairs.get(*at)).find(|pair| pair.holds_on(as_of))
+    }
+
+    pub(crate) fn parse(file: &str, name: CodeTableName, to: CodeTableName, text: &str, faults: &mut Faults) -> Self {
+        let header = ["from", "to", "relationship", "valid_from", "valid_until"];
+        let mut pairs = Vec::new();
+        for line in csv_file::lines::<Line>(file, text, &header, faults) {
+            let place = line.place(file);
+            let Line { from, to, relationship, valid_from, valid_until } = line.value;
+            if from.is_empty() || to.is_empty() {
+                faults.say(&place, "from と to は必須です", "from and to must not be empty");
+            }
+            if matches!((valid_from, valid_until), (Some(first), Some(last)) if last < first) {
+                faults.say(&place, "有効期間が逆です", "the period ends before it begins");
+            }
+            pairs.push(CodePair { from, to, relationship, valid_from, valid_until, line: line.line });
+        }
+        report_ambiguity(file, &pairs, faults);
+        let reading = index(&pairs, |pair| Some(&pair.from));
+        let writing = index(&pairs, |pair| (pair.relationship != Relationship::Narrower).then_some(&pair.to));
+        Self { name, to, pairs, reading, writing }
+    }
+
+    /// Reports targets that are not in the hub's list.
+    pub(crate) fn check_targets(&self, file: &str, known: impl Fn(&str) -> bool, faults: &mut Faults) {
+        for pair in self.pairs.iter().filter(|pair| !known(&pair.to)) {
+            let place = Place { file, line: Some(pair.line), path: "to".to_owned() };
+            let (code, list) = (&pair.to, &self.to);
+            faults.say(&place, format!("{code} は codes/{list}.csv にありません"), format!("{code} is not in codes/{list}.csv"));
+        }
+    }
+}
+
+impl CodePair {
+    fn holds_on(&self, day: Date) -> bool {
+        self.valid_from.is_none_or(|first| first <= day) && self.valid_until.is_none_or(|last| day <= last)
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        let before = |last: Option<Date>, first: Option<Date>| matches!((last, first), (Some(l), Some(f)) if l < f);
+        !before(self.valid_until, other.valid_from) && !before(other.valid_until, self.valid_from)
+    }
+}
+
+/// Positions by a key; within one key by relationship, then by the order of the file.
+fn index(pairs: &[CodePair], key: impl Fn(&CodePair) -> Option<&String>) -> HashMap<String, Vec<usize>> {
+    let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut order: Vec<(usize, &CodePair)> = pairs.iter().enumerate().collect();
+    order.sort_by_key(|(_, pair)| pair.relationship);
+    for (at, pair) in order {
+        if let Some(code) = key(pair) {
+            index.entry(code.clone()).or_default().push(at);
+        }
+    }
+    index
+}
+
+fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
+    for (at, pair) in pairs.iter().enumerate() {
+        let place = Place { file, line: Some(pair.line), path: String::new() };
+        let earlier = || pairs.iter().take(at).filter(|other| other.overlaps(pair));
+        let is_exact = |pair: &CodePair| pair.relationship != Relationship::Broader;
+        if let Some(other) = earlier().find(|other| other.from == pair.from && is_exact(other) && is_exact(pair)) {
+            let (code, line) = (&pair.from, other.line);
+            faults.say(
+                &place,
+                format!("{code} は同じ期間に {line} 行目でも対応づけられています"),
+                format!("{code} is mapped by line {line} for the same time as well"),
+            );
+        }
+        let is_equivalent = |pair: &CodePair| pair.relationship == Relationship::Equivalent;
+        let same_target = |other: &&CodePair| other.to == pair.to && other.from != pair.from;
+        if let Some(other) = earlier().filter(same_target).find(|other| is_equivalent(other) && is_equivalent(pair)) {
+            let (code, line) = (&pair.to, other.line);
+            faults.say(
+                &place,
+                format!("{code} を書くときの equivalent が {line} 行目にもあります"),
+                format!("line {line} has another equivalent for writing {code}"),
+            );
+        }
+        let twice = |other: &&CodePair| other.from == pair.from && !is_exact(other) && !is_exact(pair);
+        if let Some(other) = earlier().find(twice)
+            && !pairs.iter().any(|exact| exact.from == pair.from && is_exact(exact))
+        {
+            let (code, line) = (&pair.from, other.line);
+            faults.say(
+                &place,
+                format!("{code} には {line} 行目と同じ期間の broader しかありません"),
+                format!("{code} has several broader pairs and no closer one (line {line})"),
+            );
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Line {
+    from: String,
+    to: String,
+    relationship: Relationship,
+    valid_from: Option<Date>,
+    valid_until: Option<Date>,
+}

@@ -1,0 +1,375 @@
+//! From a layout file to a layout: every name resolved, every path and chain parsed, every fault reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tsunagi_core::fault::Bilingual;
+use tsunagi_core::id::{CodeTableName, FieldKey, LayoutId};
+use tsunagi_core::kind::{Field, Kind};
+use tsunagi_core::value::ValueType;
+
+use crate::code_list::CodeList;
+use crate::code_table::CodeTable;
+use crate::convert::{Chain, Noted, Setting};
+use crate::fault::{Faults, Place};
+use crate::layout::{Constant, Layout, LayoutRow, Lost, Match, Scalar};
+use crate::layout_file::{Charset, LayoutFile, Newline, RawRow, Unmapped};
+use crate::path::{Notation, Path};
+use crate::shorthand::{self, HOLE};
+use crate::toml_file::Entry;
+
+/// What layouts name.
+pub(crate) struct Names<'a> {
+    pub(crate) code_lists: &'a BTreeMap<CodeTableName, Arc<CodeList>>,
+    pub(crate) code_tables: &'a BTreeMap<CodeTableName, Arc<CodeTable>>,
+}
+
+/// Builds a layout of `kind`. Faults are reported; what comes back is used only if there are none at all.
+pub(crate) fn build(
+    file: &str,
+    id: LayoutId,
+    raw: LayoutFile,
+    kind: &Kind,
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Option<Layout> {
+    let whole = Place::whole(file);
+    let Some(notation) = notation(raw.head.format.as_str()) else {
+        faults.say(
+            &whole.key("format"),
+            "形式は fhir_r4・municipal_csv・pmh_api のどれかです",
+            "the format is one of fhir_r4, municipal_csv, pmh_api",
+        );
+        return None;
+    };
+    if !id.as_str().starts_with(&format!("{}/", raw.head.format)) {
+        faults.say(&whole.key("format"), "置き場所の形式と一致しません", "not the format of the folder it is in");
+    }
+    let mut builder = Builder { file, kind, names, notation, raw: &raw, columns: Vec::new(), faults };
+    builder.check_options();
+    let constants = builder.constants();
+    let rows = builder.rows();
+    let matches = builder.matches();
+    let lost = builder.lost();
+    let ignored = builder.ignored();
+    if raw.is_whole {
+        builder.check_coverage(&rows, &lost);
+    }
+    let columns = builder.columns.into_iter().map(|(_, name)| name).collect();
+    let head = raw.head;
+    Some(Layout {
+        id,
+        kind: head.kind,
+        format: head.format,
+        label: head.label,
+        charset: head.charset.unwrap_or(Charset::Utf8).as_str().to_owned(),
+        crlf: head.newline == Some(Newline::Crlf),
+        resource_type: head.resource_type,
+        serves: head.serves,
+        domain: head.domain,
+        is_line: notation == Notation::Column,
+        matches,
+        constants,
+        rows,
+        lost,
+        ignored,
+        columns: Arc::new(columns),
+        shorthand: head.shorthand,
+    })
+}
+
+fn notation(format: &str) -> Option<Notation> {
+    match format {
+        "fhir_r4" => Some(Notation::Element),
+        "municipal_csv" => Some(Notation::Column),
+        "pmh_api" => Some(Notation::Pointer),
+        _ => None,
+    }
+}
+
+struct Builder<'a, 'f> {
+    file: &'a str,
+    kind: &'a Kind,
+    names: &'a Names<'a>,
+    notation: Notation,
+    raw: &'a LayoutFile,
+    /// The columns of the layout's own files, in the order in which rows and constants stand in the file.
+    columns: Vec<(usize, String)>,
+    faults: &'f mut Faults,
+}
+
+impl Builder<'_, '_> {
+    /// Options that belong to another format would be without effect; one that its format needs must be there.
+    fn check_options(&mut self) {
+        let head = &self.raw.head;
+        let (is_csv, is_fhir, is_pmh) = (
+            self.notation == Notation::Column,
+            self.notation == Notation::Element,
+            self.notation == Notation::Pointer,
+        );
+        for (key, is_there, belongs) in [
+            ("charset", head.charset.is_some(), is_csv),
+            ("newline", head.newline.is_some(), is_csv),
+            ("resource_type", head.resource_type.is_some(), is_fhir),
+            ("serves", !head.serves.is_empty(), is_fhir),
+            ("domain", head.domain.is_some(), is_pmh),
+            ("shorthand", !head.shorthand.is_empty(), is_fhir),
+            ("ignored", !self.raw.ignored.is_empty(), is_csv),
+        ] {
+            if is_there && !belongs {
+                let place = Place::whole(self.file).key(key);
+                self.faults.say(&place, "この形式では使えません", "has no meaning in this format");
+            }
+        }
+        for (key, missing) in [
+            ("resource_type", is_fhir && head.resource_type.is_none()),
+            ("domain", is_pmh && head.domain.is_none()),
+        ] {
+            if missing {
+                let place = Place::whole(self.file).key(key);
+                self.faults.say(&place, "この形式では必須です", "must be said in this format");
+            }
+        }
+        for (name, text) in &head.shorthand {
+            if text.matches(HOLE).count() != 1 {
+                let place = Place::whole(self.file).key("shorthand").key(name);
+                self.faults.say(&place, "穴 {} は1つです", "exactly one hole {} is needed");
+            }
+        }
+        let mut columns: Vec<(usize, String)> = Vec::new();
+        if is_csv {
+            columns.extend(self.raw.rows.iter().map(|row| (row.line, row.value.path.clone())));
+            columns.extend(self.raw.constants.iter().map(|constant| (constant.line, constant.value.path.clone())));
+            columns.sort_by_key(|(line, _)| *line);
+        }
+        self.columns = columns;
+    }
+
+    fn constants(&mut self) -> Vec<Constant> {
+        let mut constants = Vec::new();
+        for raw in &self.raw.constants {
+            let place = raw.place(self.file);
+            if let Some((path, _)) = self.path(&raw.value.path, &place) {
+                let at = self.position(&raw.value.path);
+                constants.push(Constant { path, at, value: raw.value.value.node() });
+            }
+        }
+        constants
+    }
+
+    fn matches(&mut self) -> Vec<Match> {
+        let mut matches = Vec::new();
+        for raw in &self.raw.matches {
+            let place = raw.place(self.file);
+            if let Some((path, _)) = self.path(&raw.value.path, &place) {
+                matches.push(Match { path, equals: raw.value.equals.text() });
+            }
+        }
+        matches
+    }
+
+    fn rows(&mut self) -> Vec<LayoutRow> {
+        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+        for constant in self.raw.constants.iter().filter(|_| self.notation == Notation::Column) {
+            taken.insert(constant.value.path.clone(), constant.line);
+        }
+        let mut rows: Vec<LayoutRow> = Vec::new();
+        for raw in &self.raw.rows {
+            let place = raw.place(self.file);
+            if let Some(line) = taken.insert(raw.value.path.clone(), raw.line) {
+                self.faults.say(
+                    &place.key("path"),
+                    format!("{line} 行目と同じ場所です"),
+                    format!("line {line} has the same place"),
+                );
+            }
+            let key = &raw.value.field;
+            let Some(field) = self.kind.field(key) else {
+                self.unknown_field(key, &place);
+                continue;
+            };
+            let nth = rows.iter().filter(|row| row.field.key == *key).count();
+            if nth > 0 && !(field.many && self.notation == Notation::Column) {
+                self.faults.say(
+                    &place.key("field"),
+                    format!("{key} の行が重複しています"),
+                    format!("{key} has a row already"),
+                );
+                continue;
+            }
+            rows.extend(self.row(raw, field, nth));
+        }
+        rows
+    }
+
+    fn row(&mut self, raw: &Entry<RawRow>, field: &Field, nth: usize) -> Option<LayoutRow> {
+        let place = raw.place(self.file);
+        let raw = &raw.value;
+        let path = self.path(&raw.path, &place);
+        let chain = self.chain(raw, field, &place);
+        let codes = self.codes(raw, field, &place);
+        if raw.unmapped == Unmapped::KeepAsText && (field.value_type != ValueType::Text || field.required) {
+            self.faults.say(
+                &place.key("unmapped"),
+                "keep_as_text は任意の文字列項目にだけ使えます",
+                "keep_as_text is for optional text fields only",
+            );
+        }
+        if raw.json.is_some() && self.notation == Notation::Column {
+            self.faults.say(&place.key("json"), "この形式では使えません", "has no meaning in this format");
+        }
+        let (path, column) = path?;
+        let chain = chain?;
+        if let Some(default) = &raw.default
+            && chain.read(default.as_str().into(), &mut Noted::default()).is_err()
+        {
+            self.faults.say(&place.key("default"), "既定値が読めません", "the default cannot be read");
+        }
+        let json = raw.json.unwrap_or(if chain.takes_bool() { Scalar::Bool } else { Scalar::Text });
+        let wants_list = codes.is_none() && field.value_type == ValueType::Code;
+        let hub_codes = field.code_system.as_ref().filter(|_| wants_list);
+        Some(LayoutRow {
+            field: field.clone(),
+            column,
+            path,
+            at: self.position(&raw.path),
+            nth,
+            chain,
+            codes,
+            hub_codes: hub_codes.and_then(|name| self.names.code_lists.get(name)).cloned(),
+            keeps_unmapped: raw.unmapped == Unmapped::KeepAsText,
+            default: raw.default.clone(),
+            required: raw.required,
+            json,
+        })
+    }
+
+    fn chain(&mut self, raw: &RawRow, field: &Field, place: &Place<'_>) -> Option<Chain> {
+        let setting = Setting {
+            value_type: field.value_type,
+            unit: field.unit.as_deref(),
+            is_fhir: self.notation == Notation::Element,
+            is_line: self.notation == Notation::Column,
+        };
+        match Chain::parse(raw.convert.as_deref(), setting) {
+            Ok(chain) => Some(chain),
+            Err(reasons) => {
+                for reason in reasons {
+                    self.faults.add(&place.key("convert"), reason);
+                }
+                None
+            }
+        }
+    }
+
+    fn codes(&mut self, raw: &RawRow, field: &Field, place: &Place<'_>) -> Option<Arc<CodeTable>> {
+        let name = raw.codes.as_ref()?;
+        let place = place.key("codes");
+        if !matches!(field.value_type, ValueType::Code | ValueType::Text) {
+            self.faults.say(&place, "コードの項目ではありません", "the field holds no code");
+        }
+        let Some(table) = self.names.code_tables.get(name) else {
+            self.faults.say(
+                &place,
+                format!("codes/{name}.csv はありません"),
+                format!("there is no codes/{name}.csv"),
+            );
+            return None;
+        };
+        if field.code_system.as_ref().is_some_and(|system| system != table.target()) {
+            self.faults.say(
+                &place,
+                "対応表の先が項目のコード体系ではありません",
+                "the table does not lead to the code system of the field",
+            );
+        }
+        Some(table.clone())
+    }
+
+    fn lost(&mut self) -> Vec<Lost> {
+        let mut lost: Vec<Lost> = Vec::new();
+        for raw in &self.raw.lost {
+            let place = raw.place(self.file);
+            let key = &raw.value.field;
+            if self.kind.field(key).is_none() {
+                self.unknown_field(key, &place);
+            } else if self.raw.rows.iter().any(|row| row.value.field == *key) {
+                self.faults.say(
+                    &place.key("field"),
+                    format!("{key} には行があり、失われません"),
+                    format!("{key} has a row and is not lost"),
+                );
+            } else if lost.iter().any(|other| other.field == *key) {
+                self.faults.say(&place.key("field"), format!("{key} が重複しています"), format!("{key} is here twice"));
+            } else {
+                lost.push(Lost { field: key.clone(), reason: raw.value.reason.clone() });
+            }
+        }
+        lost
+    }
+
+    fn ignored(&mut self) -> Vec<String> {
+        let mut ignored = Vec::new();
+        for raw in &self.raw.ignored {
+            if self.columns.iter().any(|(_, name)| *name == raw.value.path) {
+                let place = raw.place(self.file).key("path");
+                self.faults.say(&place, "行のある列です", "a row reads this column");
+            }
+            ignored.push(raw.value.path.clone());
+        }
+        ignored
+    }
+
+    /// A field that is neither placed nor listed as lost would be lost without anybody having said so.
+    fn check_coverage(&mut self, rows: &[LayoutRow], lost: &[Lost]) {
+        let named: BTreeSet<&FieldKey> = rows
+            .iter()
+            .map(|row| &row.field.key)
+            .chain(lost.iter().map(|lost| &lost.field))
+            .chain(self.raw.rows.iter().map(|row| &row.value.field))
+            .collect();
+        for field in self.kind.fields.iter().filter(|field| !named.contains(&field.key)) {
+            let key = &field.key;
+            self.faults.say(
+                &Place::whole(self.file),
+                format!("{key} が [[row]] にも [[lost]] にもありません"),
+                format!("{key} is neither in a [[row]] nor in a [[lost]]"),
+            );
+        }
+    }
+
+    /// The parsed path and its text without shorthand.
+    fn path(&mut self, text: &str, place: &Place<'_>) -> Option<(Path, String)> {
+        let parsed = self.expanded(text).and_then(|full| {
+            let path = Path::parse(self.notation, &full, self.position(text))?;
+            Ok((path, full))
+        });
+        match parsed {
+            Ok(parsed) => Some(parsed),
+            Err(reason) => {
+                self.faults.add(&place.key("path"), reason);
+                None
+            }
+        }
+    }
+
+    fn expanded(&self, text: &str) -> Result<String, Bilingual> {
+        match self.notation {
+            Notation::Element => shorthand::expand(text, &self.raw.head.shorthand),
+            Notation::Column | Notation::Pointer => Ok(text.to_owned()),
+        }
+    }
+
+    fn position(&self, column: &str) -> usize {
+        self.columns.iter().position(|(_, name)| name == column).unwrap_or(0)
+    }
+
+    fn unknown_field(&mut self, key: &FieldKey, place: &Place<'_>) {
+        let kind = &self.kind.name;
+        self.faults.say(
+            &place.key("field"),
+            format!("{kind} に項目 {key} はありません"),
+            format!("{kind} has no field {key}"),
+        );
+    }
+}

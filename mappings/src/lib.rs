@@ -1,0 +1,47 @@
+//! What varies between users as data, and the engine that runs it.
+//!
+//! Kinds say what a record is, layouts say where its fields stand in a participant's form, code tables turn codes, the
+//! policy says what may go where. They are files: compiled in, and overlaid by a folder. [`Tables`] is all of them
+//! parsed and checked against each other; [`Tables::canonicalize`] turns a document into a record,
+//! [`Tables::localize`] a record into a document, by the same rows of the same layout.
+
+mod calendar_file;
+mod canonicalize;
+mod case;
+mod case_file;
+mod check;
+mod code_list;
+mod code_table;
+mod convert;
+mod csv_file;
+mod explain;
+mod fault;
+mod field_value;
+mod identifier_file;
+mod json;
+mod kind_file;
+mod layout;
+mod layout_build;
+mod layout_file;
+mod load;
+mod localize;
+mod municipality_file;
+mod path;
+mod policy_file;
+mod reading;
+#[cfg(test)]
+mod sample;
+mod shorthand;
+mod source;
+mod tables;
+mod toml_file;
+
+pub use canonicalize::{Canonical, Context};
+pub use case::{Case, CaseFailure, Direction};
+pub use code_list::{CodeEntry, CodeList};
+pub use code_table::{CodePair, CodeTable, Relationship};
+pub use explain::Step;
+pub use fault::TableFault;
+pub use identifier_file::IdentifierSystem;
+pub use layout::{Layout, Lost};
+pub use tables::Tables;
