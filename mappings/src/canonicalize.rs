@@ -129,9 +129,10 @@ impl<'a> Work<'a> {
     fn take(&mut self, row: &'a LayoutRow, text: Cow<'_, str>) -> bool {
         let mut noted = Noted::default();
         let value = row.converted(text, &mut noted).and_then(|carried| match carried {
-            Some(carried) => {
-                row.coded(carried, self.context.today).and_then(|carried| field_value::value(&row.field, carried)).map(Some)
-            }
+            Some(carried) => row
+                .coded(carried, self.context.today)
+                .and_then(|carried| field_value::value(&row.field, carried))
+                .map(Some),
             None => Ok(None),
         });
         let (value, wrong_check_digit) = match value {
@@ -140,7 +141,8 @@ impl<'a> Work<'a> {
             Err(fault) => return self.refuse(row, fault),
         };
         if noted.era_overlong {
-            let reason = Bilingual::new("終わった元号で書かれた日付です", "the date is written in an era that had ended");
+            let reason =
+                Bilingual::new("終わった元号で書かれた日付です", "the date is written in an era that had ended");
             self.warnings.push(self.fault(&row.column, RowCode::EraOverlong, reason));
         }
         if wrong_check_digit {
@@ -235,7 +237,10 @@ impl<'a> Work<'a> {
 }
 
 /// The one place where the engine says that checked fields are a record of their kind.
-#[expect(clippy::disallowed_methods, reason = "the mapping engine makes records: the fields were checked against the kind")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the mapping engine makes records: the fields were checked against the kind"
+)]
 pub(crate) fn assert_record(kind: &Kind, fields: BTreeMap<FieldKey, Vec<Value>>) -> Record {
     Record::assertion(kind.name.clone(), fields)
 }

@@ -255,7 +255,7 @@ fn line_difference(found: &Row, wanted: &Row) -> Option<String> {
     })
 }
 
-/// The order of members does not count, nor does a member that is null.
+/// The order of members does not count, nor does a member with nothing in it.
 fn tree_difference(path: &str, found: &Node, wanted: &Node) -> Option<String> {
     match (found, wanted) {
         (Node::Map(members), Node::Map(others)) => {
@@ -263,7 +263,9 @@ fn tree_difference(path: &str, found: &Node, wanted: &Node) -> Option<String> {
                 .iter()
                 .find_map(|(name, node)| tree_difference(&format!("{path}/{name}"), node, wanted.member(name)?));
             let extra = |one: &[(String, Node)], other: &Node| {
-                one.iter().find(|(name, node)| *node != Node::Null && other.member(name).is_none()).map(|(name, _)| name.clone())
+                one.iter()
+                    .find(|(name, node)| !is_nothing(node) && other.member(name).is_none())
+                    .map(|(name, _)| name.clone())
             };
             differing
                 .or_else(|| extra(members, wanted).map(|name| format!("{path}/{name} should not be there")))
@@ -278,6 +280,20 @@ fn tree_difference(path: &str, found: &Node, wanted: &Node) -> Option<String> {
         (Node::List(items), Node::List(others)) => {
             Some(format!("{path} has {} elements, not {}", items.len(), others.len()))
         }
-        (found, wanted) => Some(format!("{path} is {}, not {}", crate::json::compact(found), crate::json::compact(wanted))),
+        (found, wanted) => {
+            Some(format!("{path} is {}, not {}", crate::json::compact(found), crate::json::compact(wanted)))
+        }
     }
 }
+
+/// Null, and an object in which 個人番号 was all there was.
+fn is_nothing(node: &Node) -> bool {
+    match node {
+        Node::Null => true,
+        Node::Map(members) => members.iter().all(|(_, node)| is_nothing(node)),
+        Node::Bool(_) | Node::List(_) | Node::Number(_) | Node::Text(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

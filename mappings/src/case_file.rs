@@ -55,7 +55,8 @@ fn case(
     place: &Place<'_>,
     faults: &mut Faults,
 ) -> Option<Case> {
-    if raw.given.is_none() && raw.given_json.is_none() && (raw.direction != Direction::Write || raw.refused.is_empty()) {
+    if raw.given.is_none() && raw.given_json.is_none() && (raw.direction != Direction::Write || raw.refused.is_empty())
+    {
         faults.say(&place.key("given"), "given か given_json が必要です", "given or given_json is needed");
     }
     if raw.then.is_empty() == raw.refused.is_empty() && raw.direction != Direction::Write {
@@ -68,7 +69,11 @@ fn case(
     }
     let given = match (raw.given, raw.given_json) {
         (Some(_), Some(_)) => {
-            faults.say(&place.key("given"), "given と given_json は併用できません", "given and given_json exclude each other");
+            faults.say(
+                &place.key("given"),
+                "given と given_json は併用できません",
+                "given and given_json exclude each other",
+            );
             return None;
         }
         (Some(cells), None) => {

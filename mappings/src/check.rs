@@ -109,7 +109,11 @@ impl Check<'_, '_> {
         match self.kind.field(key) {
             None => self.faults.say(&place, format!("項目 {key} はありません"), format!("there is no field {key}")),
             Some(field) if !types.is_empty() && !types.contains(&field.value_type) => {
-                self.faults.say(&place, format!("項目 {key} の型が合いません"), format!("the field {key} has the wrong type"));
+                self.faults.say(
+                    &place,
+                    format!("項目 {key} の型が合いません"),
+                    format!("the field {key} has the wrong type"),
+                );
             }
             Some(_) => {}
         }
@@ -143,11 +147,18 @@ impl Check<'_, '_> {
             (Some(_), false) => self.faults.say(&at, "コードの項目ではありません", "the field holds no code"),
             (Some(name), true) => match self.known.code_lists.get(name) {
                 None => {
-                    self.faults.say(&at, format!("codes/{name}.csv はありません"), format!("there is no codes/{name}.csv"));
+                    self.faults.say(
+                        &at,
+                        format!("codes/{name}.csv はありません"),
+                        format!("there is no codes/{name}.csv"),
+                    );
                 }
                 Some(list) if !list.may_have(&field.example) => {
                     let (code, place) = (&field.example, place.key("example"));
-                    let (ja, en) = (format!("{code} は codes/{name}.csv にありません"), format!("{code} is not in codes/{name}.csv"));
+                    let (ja, en) = (
+                        format!("{code} は codes/{name}.csv にありません"),
+                        format!("{code} is not in codes/{name}.csv"),
+                    );
                     self.faults.say(&place, ja, en);
                 }
                 Some(_) => {}
@@ -165,7 +176,11 @@ impl Check<'_, '_> {
             Some(start) if DAY.contains(&start.value_type) && start.derived.is_none() => {}
             Some(_) => self.faults.say(&place.key("from"), "日付の項目ではありません", "not a field with a date"),
             None => {
-                self.faults.say(&place.key("from"), format!("項目 {from} はありません"), format!("there is no field {from}"));
+                self.faults.say(
+                    &place.key("from"),
+                    format!("項目 {from} はありません"),
+                    format!("there is no field {from}"),
+                );
             }
         }
         if !self.known.calendars.contains(calendar) {

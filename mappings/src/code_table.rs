@@ -104,7 +104,11 @@ impl CodeTable {
         for pair in self.pairs.iter().filter(|pair| !known(&pair.to)) {
             let place = Place { file, line: Some(pair.line), path: "to".to_owned() };
             let (code, list) = (&pair.to, &self.to);
-            faults.say(&place, format!("{code} は codes/{list}.csv にありません"), format!("{code} is not in codes/{list}.csv"));
+            faults.say(
+                &place,
+                format!("{code} は codes/{list}.csv にありません"),
+                format!("{code} is not in codes/{list}.csv"),
+            );
         }
     }
 }

@@ -38,7 +38,11 @@ pub(crate) fn lines<T: DeserializeOwned>(
             Err(error) => {
                 let place = Place { file, line: Some(line), path: String::new() };
                 let message = why(&error);
-                faults.say(&place, format!("この行は読めません: {message}"), format!("this line cannot be read: {message}"));
+                faults.say(
+                    &place,
+                    format!("この行は読めません: {message}"),
+                    format!("this line cannot be read: {message}"),
+                );
             }
         }
     }

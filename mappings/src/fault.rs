@@ -57,12 +57,7 @@ pub(crate) struct Faults(Vec<TableFault>);
 
 impl Faults {
     pub(crate) fn add(&mut self, place: &Place<'_>, reason: Bilingual) {
-        self.0.push(TableFault {
-            file: place.file.to_owned(),
-            line: place.line,
-            place: place.path.clone(),
-            reason,
-        });
+        self.0.push(TableFault { file: place.file.to_owned(), line: place.line, place: place.path.clone(), reason });
     }
 
     /// Adds a fault in both languages.
@@ -79,9 +74,8 @@ impl Faults {
         if self.0.is_empty() {
             return Ok(());
         }
-        self.0.sort_by(|a, b| {
-            (&a.file, a.line, &a.place, &a.reason.en).cmp(&(&b.file, b.line, &b.place, &b.reason.en))
-        });
+        self.0
+            .sort_by(|a, b| (&a.file, a.line, &a.place, &a.reason.en).cmp(&(&b.file, b.line, &b.place, &b.reason.en)));
         self.0.dedup();
         Err(self.0)
     }

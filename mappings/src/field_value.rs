@@ -37,9 +37,10 @@ pub(crate) fn value(field: &Field, carried: Carried<'_>) -> Result<(Value, bool)
         ValueType::Date => Value::Date(PartialDate::read_iso(&text)),
         ValueType::DateTime => Value::DateTime(text.into_owned()),
         ValueType::Decimal => Value::Decimal(text.into_owned()),
-        ValueType::Integer => Value::Integer(whole(&text).ok_or_else(|| {
-            ValueFault::new(RowCode::InvalidValue, "整数として読めません", "not a whole number")
-        })?),
+        ValueType::Integer => Value::Integer(
+            whole(&text)
+                .ok_or_else(|| ValueFault::new(RowCode::InvalidValue, "整数として読めません", "not a whole number"))?,
+        ),
         ValueType::MyNumber => Value::MyNumber(Sensitive::new(text.into_owned())),
         ValueType::Text => Value::Text(text.into_owned()),
     };

@@ -60,6 +60,9 @@ pub(crate) struct LayoutRow {
     /// The path as the sender knows it, for faults.
     pub(crate) column: String,
     pub(crate) path: Path,
+    /// Other places it is read from where nothing stands at the first; never written. An identifier system has an
+    /// OID form and a URL form, and both come in.
+    pub(crate) also: Vec<Path>,
     /// The position of its column.
     pub(crate) at: usize,
     /// Which of the field's columns this is, from 0, where a field with many values has several.
@@ -176,7 +179,9 @@ impl Layout {
     /// Empties the places of 個人番号, so that a refused row can be kept.
     pub fn without_my_number(&self, document: &mut Document) {
         for row in self.my_number_rows() {
-            row.path.blank(&mut document.content);
+            for path in std::iter::once(&row.path).chain(&row.also) {
+                path.blank(&mut document.content);
+            }
         }
     }
 

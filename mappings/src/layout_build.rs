@@ -47,6 +47,7 @@ pub(crate) fn build(
     }
     let mut builder = Builder { file, kind, names, notation, raw: &raw, columns: Vec::new(), faults };
     builder.check_options();
+    builder.place_columns();
     let constants = builder.constants();
     let rows = builder.rows();
     let matches = builder.matches();
@@ -102,31 +103,21 @@ impl Builder<'_, '_> {
     /// Options that belong to another format would be without effect; one that its format needs must be there.
     fn check_options(&mut self) {
         let head = &self.raw.head;
-        let (is_csv, is_fhir, is_pmh) = (
-            self.notation == Notation::Column,
-            self.notation == Notation::Element,
-            self.notation == Notation::Pointer,
-        );
-        for (key, is_there, belongs) in [
-            ("charset", head.charset.is_some(), is_csv),
-            ("newline", head.newline.is_some(), is_csv),
-            ("resource_type", head.resource_type.is_some(), is_fhir),
-            ("serves", !head.serves.is_empty(), is_fhir),
-            ("domain", head.domain.is_some(), is_pmh),
-            ("shorthand", !head.shorthand.is_empty(), is_fhir),
-            ("ignored", !self.raw.ignored.is_empty(), is_csv),
+        let (csv, fhir, pmh) = (Notation::Column, Notation::Element, Notation::Pointer);
+        for (key, is_there, belongs, is_needed) in [
+            ("charset", head.charset.is_some(), csv, false),
+            ("newline", head.newline.is_some(), csv, false),
+            ("ignored", !self.raw.ignored.is_empty(), csv, false),
+            ("resource_type", head.resource_type.is_some(), fhir, true),
+            ("serves", !head.serves.is_empty(), fhir, false),
+            ("shorthand", !head.shorthand.is_empty(), fhir, false),
+            ("domain", head.domain.is_some(), pmh, true),
         ] {
-            if is_there && !belongs {
-                let place = Place::whole(self.file).key(key);
+            let place = Place::whole(self.file).key(key);
+            if is_there && belongs != self.notation {
                 self.faults.say(&place, "この形式では使えません", "has no meaning in this format");
             }
-        }
-        for (key, missing) in [
-            ("resource_type", is_fhir && head.resource_type.is_none()),
-            ("domain", is_pmh && head.domain.is_none()),
-        ] {
-            if missing {
-                let place = Place::whole(self.file).key(key);
+            if !is_there && is_needed && belongs == self.notation {
                 self.faults.say(&place, "この形式では必須です", "must be said in this format");
             }
         }
@@ -136,13 +127,15 @@ impl Builder<'_, '_> {
                 self.faults.say(&place, "穴 {} は1つです", "exactly one hole {} is needed");
             }
         }
-        let mut columns: Vec<(usize, String)> = Vec::new();
-        if is_csv {
-            columns.extend(self.raw.rows.iter().map(|row| (row.line, row.value.path.clone())));
-            columns.extend(self.raw.constants.iter().map(|constant| (constant.line, constant.value.path.clone())));
-            columns.sort_by_key(|(line, _)| *line);
+    }
+
+    /// The columns of a file that the layout itself writes, in the order in which rows and constants stand.
+    fn place_columns(&mut self) {
+        if self.notation == Notation::Column {
+            self.columns.extend(self.raw.rows.iter().map(|row| (row.line, row.value.path.clone())));
+            self.columns.extend(self.raw.constants.iter().map(|one| (one.line, one.value.path.clone())));
+            self.columns.sort_by_key(|(line, _)| *line);
         }
-        self.columns = columns;
     }
 
     fn constants(&mut self) -> Vec<Constant> {
@@ -218,6 +211,8 @@ impl Builder<'_, '_> {
         if raw.json.is_some() && self.notation == Notation::Column {
             self.faults.say(&place.key("json"), "この形式では使えません", "has no meaning in this format");
         }
+        let also =
+            raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).map(|(path, _)| path).collect();
         let (path, column) = path?;
         let chain = chain?;
         if let Some(default) = &raw.default
@@ -232,6 +227,7 @@ impl Builder<'_, '_> {
             field: field.clone(),
             column,
             path,
+            also,
             at: self.position(&raw.path),
             nth,
             chain,
@@ -269,11 +265,7 @@ impl Builder<'_, '_> {
             self.faults.say(&place, "コードの項目ではありません", "the field holds no code");
         }
         let Some(table) = self.names.code_tables.get(name) else {
-            self.faults.say(
-                &place,
-                format!("codes/{name}.csv はありません"),
-                format!("there is no codes/{name}.csv"),
-            );
+            self.faults.say(&place, format!("codes/{name}.csv はありません"), format!("there is no codes/{name}.csv"));
             return None;
         };
         if field.code_system.as_ref().is_some_and(|system| system != table.target()) {

@@ -90,6 +90,8 @@ pub(crate) struct RawConstant {
 pub(crate) struct RawRow {
     pub(crate) field: FieldKey,
     pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) also: Vec<String>,
     pub(crate) convert: Option<Vec<String>>,
     pub(crate) codes: Option<CodeTableName>,
     #[serde(default)]

@@ -13,7 +13,10 @@ use crate::kind_file::KindFile;
 use crate::layout::Layout;
 use crate::source::Files;
 use crate::tables::Tables;
-use crate::{calendar_file, case_file, check, identifier_file, kind_file, layout_build, layout_file, municipality_file, policy_file};
+use crate::{
+    calendar_file, case_file, check, identifier_file, kind_file, layout_build, layout_file, municipality_file,
+    policy_file,
+};
 
 pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<TableFault>> {
     let faults_ref = &mut faults;
@@ -95,7 +98,11 @@ fn layouts(
 fn layout_id(file: &str, stem: &str, faults: &mut Faults) -> Option<LayoutId> {
     let id = LayoutId::parse(stem).ok().filter(|_| stem.matches('/').count() == 1);
     if id.is_none() {
-        faults.say(&Place::whole(file), "場所は tables/形式/対応表名.toml です", "belongs at tables/FORMAT/LAYOUT.toml");
+        faults.say(
+            &Place::whole(file),
+            "場所は tables/形式/対応表名.toml です",
+            "belongs at tables/FORMAT/LAYOUT.toml",
+        );
     }
     id
 }

@@ -19,13 +19,7 @@ impl Tables {
     /// Turns a record into a document of a layout. A field that is not in the record is left out: disclosure drops
     /// fields, and what was dropped leaves no trace. Faults are values and codes that the layout cannot write.
     /// 個人番号 is never written.
-    pub fn localize(
-        &self,
-        layout: &Layout,
-        record: &Record,
-        row: u64,
-        today: Date,
-    ) -> Result<Document, Vec<RowFault>> {
+    pub fn localize(&self, layout: &Layout, record: &Record, row: u64, today: Date) -> Result<Document, Vec<RowFault>> {
         if record.kind() != &layout.kind {
             let reason = Bilingual::new("この対応表の記録種別ではありません", "the record is not of the layout's kind");
             return Err(vec![RowFault { row, column: String::new(), code: RowCode::Unmapped, reason }]);
@@ -81,13 +75,7 @@ impl Page {
     }
 }
 
-fn write(
-    layout: &Layout,
-    row: &LayoutRow,
-    values: &[Value],
-    today: Date,
-    page: &mut Page,
-) -> Result<(), Bilingual> {
+fn write(layout: &Layout, row: &LayoutRow, values: &[Value], today: Date, page: &mut Page) -> Result<(), Bilingual> {
     match (page, &row.path) {
         (Page::Line(cells), _) => {
             let is_last = !layout.rows.iter().any(|other| other.field.key == row.field.key && other.nth > row.nth);

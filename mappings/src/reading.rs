@@ -24,15 +24,20 @@ impl<'a> Places<'a> {
     /// Finds everything at the place of a row. A list of values counts as its elements where the field has many.
     pub(crate) fn of(row: &LayoutRow, content: &'a Content) -> Self {
         let mut places = Self::default();
-        row.path.visit(content, &mut |found| {
-            match found {
-                Found::Node(Node::List(items)) if row.field.many && !row.chain.takes_subtree() => {
-                    items.iter().for_each(|item| places.add(Found::Node(item)));
+        for path in std::iter::once(&row.path).chain(&row.also) {
+            path.visit(content, &mut |found| {
+                match found {
+                    Found::Node(Node::List(items)) if row.field.many && !row.chain.takes_subtree() => {
+                        items.iter().for_each(|item| places.add(Found::Node(item)));
+                    }
+                    found => places.add(found),
                 }
-                found => places.add(found),
+                false
+            });
+            if places.first.is_some() {
+                break;
             }
-            false
-        });
+        }
         places
     }
 
@@ -90,10 +95,8 @@ impl LayoutRow {
         text: Cow<'a, str>,
         noted: &mut Noted,
     ) -> Result<Option<Carried<'a>>, ValueFault> {
-        let carried = self
-            .chain
-            .read(text, noted)
-            .map_err(|reason| ValueFault { code: RowCode::InvalidValue, reason })?;
+        let carried =
+            self.chain.read(text, noted).map_err(|reason| ValueFault { code: RowCode::InvalidValue, reason })?;
         Ok(match carried {
             Carried::Text(text) if text.is_empty() => None,
             carried => Some(carried),
@@ -111,11 +114,7 @@ impl LayoutRow {
         match mapped {
             Some(mapped) => Ok(Carried::Text(mapped)),
             None if self.keeps_unmapped => Ok(Carried::Text(text)),
-            None => Err(ValueFault::new(
-                RowCode::Unmapped,
-                "対応表にないコードです",
-                "a code that no table covers",
-            )),
+            None => Err(ValueFault::new(RowCode::Unmapped, "対応表にないコードです", "a code that no table covers")),
         }
     }
 }

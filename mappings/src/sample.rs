@@ -29,7 +29,10 @@ pub(crate) const FILES: &[(&str, &str)] = &[
     ),
     ("policy/default.toml", POLICY),
     ("identifiers.toml", IDENTIFIERS),
-    ("municipalities/some.csv", "code,name,kana,prefecture,from,until,successors,folds_to\n442011,大分市,おおいたし,大分県,,,,\n"),
+    (
+        "municipalities/some.csv",
+        "code,name,kana,prefecture,from,until,successors,folds_to\n442011,大分市,おおいたし,大分県,,,,\n",
+    ),
     (
         "calendars/office.toml",
         "version = 1\nclosed_weekdays = [\"saturday\", \"sunday\"]\nclosed_yearly = [\"12-29\"]\nholidays = [\"2026-05-06\"]\n",
@@ -264,6 +267,7 @@ value = "Encounter"
 [[row]]
 field = "payer_number"
 path = "id(urn:payer)"
+also = ["id(urn:oid:payer)"]
 [[row]]
 field = "recipient_number"
 path = "id(urn:recipient)"

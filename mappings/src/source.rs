@@ -58,7 +58,11 @@ impl Files {
                     file.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/') && rest.ends_with(ending))
                 });
             if !known {
-                faults.say(&Place::whole(file), "この場所のファイルは読まれません", "nothing reads a file at this place");
+                faults.say(
+                    &Place::whole(file),
+                    "この場所のファイルは読まれません",
+                    "nothing reads a file at this place",
+                );
             }
         }
     }

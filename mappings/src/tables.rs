@@ -113,3 +113,6 @@ impl Tables {
         self.calendars.get(name)
     }
 }
+
+#[cfg(test)]
+mod tests;

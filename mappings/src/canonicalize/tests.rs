@@ -1,3 +1,4 @@
+use jiff::civil::date;
 use tsunagi_core::id::FieldKey;
 use tsunagi_core::value::Value;
 
@@ -62,16 +63,19 @@ fn all_faults_of_a_row_come_at_once() {
         ("所見2", "六文字あります"),
     ]);
     let faults = read(&cells).expect_err("refused");
-    assert_eq!(codes(&faults), [
-        "負担者番号 invalid_identifier",
-        "団体 invalid_identifier",
-        "受診日 invalid_value",
-        "性別 unmapped",
-        "体重g invalid_value",
-        "所見2 invalid_value",
-        "削除 invalid_value",
-        "番号 incomplete",
-    ]);
+    assert_eq!(
+        codes(&faults),
+        [
+            "負担者番号 invalid_identifier",
+            "団体 invalid_identifier",
+            "受診日 invalid_value",
+            "性別 unmapped",
+            "体重g invalid_value",
+            "所見2 invalid_value",
+            "削除 invalid_value",
+            "番号 incomplete",
+        ]
+    );
     assert!(faults.iter().all(|fault| fault.row == 7));
 }
 
@@ -195,4 +199,15 @@ fn two_values_where_one_can_be_are_refused() {
     assert_eq!(codes(&faults.expect_err("refused")), ["identifier[system=urn:document].value invalid_value"]);
 }
 
-use jiff::civil::date;
+#[test]
+fn an_identifier_is_read_under_its_other_system_too_and_written_under_the_first() {
+    let tables = tables();
+    let fhir = layout(&tables, "fhir_r4/visit");
+    let text = r#"{"resourceType":"Encounter","identifier":[{"system":"urn:oid:payer","value":"54016027"},
+        {"system":"urn:recipient","value":"1"},{"system":"urn:municipality","value":"442011"},
+        {"system":"urn:document","value":"V-1"}],"period":{"start":"2026-04-20"}}"#;
+    let canonical = tables.canonicalize(fhir, &tree(text), &context()).expect("accepted");
+    assert_eq!(field(&canonical, "payer_number"), ["54016027"]);
+    let written = tables.localize(fhir, &canonical.record, 7, context().today).expect("written");
+    assert_eq!(written, tree(&text.replace("urn:oid:payer", "urn:payer")));
+}

@@ -93,7 +93,8 @@ fn check(converters: &mut Vec<Converter>, setting: Setting<'_>, faults: &mut Vec
     if state == Yields::Text {
         converters.extend(usual(wanted, setting));
     } else if state != wanted && !(wanted == Yields::Integer && state == Yields::Decimal) {
-        faults.push(Bilingual::new("変換が項目の型に合いません", "the converters do not lead to the type of the field"));
+        faults
+            .push(Bilingual::new("変換が項目の型に合いません", "the converters do not lead to the type of the field"));
     }
 }
 

@@ -154,7 +154,11 @@ fn parts(text: &str) -> Option<Parts> {
         None if text.len() == 6 => (text.get(..2)?, text.get(2..4)?, text.get(4..)?),
         None => return None,
     };
-    Some(Parts { year: year_number(year)?, month: number(month, 12, "A1 A2 A3 A4")?, day: number(day, 31, "A1 A2 A3")? })
+    Some(Parts {
+        year: year_number(year)?,
+        month: number(month, 12, "A1 A2 A3 A4")?,
+        day: number(day, 31, "A1 A2 A3")?,
+    })
 }
 
 fn parts_in_words(year: i16, rest: &str) -> Option<Parts> {

@@ -31,34 +31,46 @@ fn the_sample_has_no_fault() {
 
 #[test]
 fn all_faults_of_all_files_come_in_one_go() {
-    let kind = edit(KIND, &[
-        ("business_key = [\"document_number\"]", "business_key = [\"nothing\"]"),
-        ("occurrence = \"seen_on\"", "occurrence = \"sex\""),
-        ("system = \"recipient\"", "system = \"guesswork\""),
-        ("disclosure = \"normal\"", "disclosure = \"secret\""),
-        ("example = \"54016027\"", "example = \"5401602\""),
-        ("calendar = \"office\"", "calendar = \"beach\""),
-        ("code_system = \"sex\"", "code_system = \"gender\""),
-        ("key = \"is_deleted\"", "key = \"finding\""),
-    ]);
-    let csv = edit(CSV, &[
-        ("charset = \"cp932\"", "charset = \"cp932\"\nresource_type = \"X\""),
-        ("convert = [\"half_width\"]", "convert = [\"sparkle\"]"),
-        ("path = \"受給者番号\"", "path = \"負担者番号\""),
-        ("field = \"document_number\"", "field = \"no_such_field\""),
-        ("convert = [\"era_date\"]", "convert = [\"decimal\"]"),
-        ("codes = \"town_sex__sex\"", "codes = \"no__table\""),
-    ]);
-    let fhir = edit(FHIR, &[
-        ("path = \"period.start\"", "path = \"period[\""),
-        ("path = \"id(urn:payer)\"", "path = \"nick(urn:payer)\""),
-        ("field = \"sex\"", "field = \"weight\""),
-    ]);
-    let policy = edit(POLICY, &[
-        ("    { flow = \"app_reads\", non_disclosure_denies = true },\n", ""),
-        ("kinds = [\"visit\"]", "kinds = [\"meeting\"]"),
-        ("classes = [\"normal\"]", "classes = [\"odd\"]"),
-    ]);
+    let kind = edit(
+        KIND,
+        &[
+            ("business_key = [\"document_number\"]", "business_key = [\"nothing\"]"),
+            ("occurrence = \"seen_on\"", "occurrence = \"sex\""),
+            ("system = \"recipient\"", "system = \"guesswork\""),
+            ("disclosure = \"normal\"", "disclosure = \"secret\""),
+            ("example = \"54016027\"", "example = \"5401602\""),
+            ("calendar = \"office\"", "calendar = \"beach\""),
+            ("code_system = \"sex\"", "code_system = \"gender\""),
+            ("key = \"is_deleted\"", "key = \"finding\""),
+        ],
+    );
+    let csv = edit(
+        CSV,
+        &[
+            ("charset = \"cp932\"", "charset = \"cp932\"\nresource_type = \"X\""),
+            ("convert = [\"half_width\"]", "convert = [\"sparkle\"]"),
+            ("path = \"受給者番号\"", "path = \"負担者番号\""),
+            ("field = \"document_number\"", "field = \"no_such_field\""),
+            ("convert = [\"era_date\"]", "convert = [\"decimal\"]"),
+            ("codes = \"town_sex__sex\"", "codes = \"no__table\""),
+        ],
+    );
+    let fhir = edit(
+        FHIR,
+        &[
+            ("path = \"period.start\"", "path = \"period[\""),
+            ("path = \"id(urn:payer)\"", "path = \"nick(urn:payer)\""),
+            ("field = \"sex\"", "field = \"weight\""),
+        ],
+    );
+    let policy = edit(
+        POLICY,
+        &[
+            ("    { flow = \"app_reads\", non_disclosure_denies = true },\n", ""),
+            ("kinds = [\"visit\"]", "kinds = [\"meeting\"]"),
+            ("classes = [\"normal\"]", "classes = [\"odd\"]"),
+        ],
+    );
     let found = faults(&[
         ("kinds/visit.toml", &kind),
         ("tables/municipal_csv/visit.toml", &csv),
@@ -67,7 +79,10 @@ fn all_faults_of_all_files_come_in_one_go() {
         ("tables/pmh_api/torn.toml", "version = 1\nkind = [\nlabel = 3 3\n"),
         ("policy/default.toml", &policy),
         ("identifiers.toml", &edit(IDENTIFIERS, &[("urn:oid:1.2\"", "urn:oid:1.2\", \"urn:recipient\"")])),
-        ("codes/town_sex__sex.csv", "from,to,relationship,valid_from,valid_until\n1,man,equivalent,,\n1,male,narrower,,\n"),
+        (
+            "codes/town_sex__sex.csv",
+            "from,to,relationship,valid_from,valid_until\n1,man,equivalent,,\n1,male,narrower,,\n",
+        ),
         ("codes/rest.csv", "code,label\n"),
         ("municipalities/some.csv", "code,name,kana,prefecture,from,until,successors,folds_to\n442012,x,x,x,,,,\n"),
         ("cases/pmh_api__visit.toml", "version = 1\nlayout = \"pmh_api/nowhere\"\n"),
@@ -130,9 +145,9 @@ policy/default.toml:12: rule[1].classes: there is no class odd
 policy/default.toml:12: rule[1].kinds: there is no kind meeting
 tables/fhir_r4/visit.toml: sex is neither in a [[row]] nor in a [[lost]]
 tables/fhir_r4/visit.toml:13: row[1].path: there is no shorthand nick
-tables/fhir_r4/visit.toml:25: row[5].path: [ and ] do not match
-tables/fhir_r4/visit.toml:38: row[9].field: visit has no field is_deleted
-tables/fhir_r4/visit.toml:44: lost[2].field: weight has a row and is not lost
+tables/fhir_r4/visit.toml:26: row[5].path: [ and ] do not match
+tables/fhir_r4/visit.toml:39: row[9].field: visit has no field is_deleted
+tables/fhir_r4/visit.toml:45: lost[2].field: weight has a row and is not lost
 tables/municipal_csv/visit.toml: document_number is neither in a [[row]] nor in a [[lost]]
 tables/municipal_csv/visit.toml: resource_type: has no meaning in this format
 tables/municipal_csv/visit.toml:11: row[2].convert: there is no converter sparkle
@@ -146,13 +161,22 @@ tables/pmh_api/visit.toml: kind: there is no kind meeting";
 
 #[test]
 fn a_field_says_which_part_it_lacks_and_hides_no_other_fault() {
-    let kind = edit(KIND, &[
-        ("disclosure = \"normal\"\n", ""),
-        ("label = { ja = \"負担者番号\", en = \"Payer\" }\n", ""),
-        ("cardinality = \"0..1\"\nlabel = { ja = \"受給者番号\"", "cardinality = \"1..3\"\nlabel = { ja = \"受給者番号\""),
-        ("type = \"text\"\ncardinality = \"1..1\"\nlabel = { ja = \"団体コード\"", "type = \"txt\"\ncolour = \"red\"\ncardinality = \"1..1\"\nlabel = { ja = \"団体コード\""),
-        ("retention_years", "keep_years"),
-    ]);
+    let kind = edit(
+        KIND,
+        &[
+            ("disclosure = \"normal\"\n", ""),
+            ("label = { ja = \"負担者番号\", en = \"Payer\" }\n", ""),
+            (
+                "cardinality = \"0..1\"\nlabel = { ja = \"受給者番号\"",
+                "cardinality = \"1..3\"\nlabel = { ja = \"受給者番号\"",
+            ),
+            (
+                "type = \"text\"\ncardinality = \"1..1\"\nlabel = { ja = \"団体コード\"",
+                "type = \"text\"\ncolour = \"red\"\ncardinality = \"1..1\"\nlabel = { ja = \"団体コード\"",
+            ),
+            ("retention_years", "keep_years"),
+        ],
+    );
     let found = faults(&[("kinds/visit.toml", &kind)]);
     let places: Vec<String> = found.iter().map(|fault| fault.chars().take(60).collect()).collect();
     assert_eq!(places.len(), 5, "{}", found.join("\n"));
@@ -161,7 +185,7 @@ fn a_field_says_which_part_it_lacks_and_hides_no_other_fault() {
         "field[1]: missing field `disclosure`",
         "field[2]: missing field `label`",
         "field[3]: unknown variant `1..3`",
-        "field[4]: unknown variant `txt`",
+        "field[4]: unknown field `colour`",
     ]
     .iter()
     .enumerate()
@@ -198,7 +222,8 @@ fn code_tables_must_be_clear_in_both_directions() {
 
 #[test]
 fn a_broader_pair_is_written_and_read_only_without_a_closer_one() {
-    let lines = "from,to,relationship,valid_from,valid_until\n9,male,broader,,\n9,unknown,equivalent,,\n8,female,broader,,\n";
+    let lines =
+        "from,to,relationship,valid_from,valid_until\n9,male,broader,,\n9,unknown,equivalent,,\n8,female,broader,,\n";
     let tables = sample::load_with(&[("codes/x__sex.csv", lines)]).expect("no faults");
     let table = tables.code_tables().find(|table| table.name().as_str() == "x__sex").expect("the table");
     let day = jiff::civil::date(2026, 4, 1);
@@ -208,12 +233,14 @@ fn a_broader_pair_is_written_and_read_only_without_a_closer_one() {
 
 #[test]
 fn names_of_the_same_thing_are_refused_where_one_can_be() {
-    let repeated = edit(PMH, &[("field = \"weight\"\npath = \"/weight\"\njson = \"number\"", "field = \"sex\"\npath = \"/x\"")]);
+    let repeated =
+        edit(PMH, &[("field = \"weight\"\npath = \"/weight\"\njson = \"number\"", "field = \"sex\"\npath = \"/x\"")]);
     let found = faults(&[("tables/pmh_api/visit.toml", &repeated)]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().any(|fault| fault.contains("sex has a row already")), "{found:?}");
     assert!(found.iter().any(|fault| fault.contains("weight is neither")), "{found:?}");
-    let text_only = edit(CSV, &[("codes = \"town_sex__sex\"", "codes = \"town_sex__sex\"\nunmapped = \"keep_as_text\"")]);
+    let text_only =
+        edit(CSV, &[("codes = \"town_sex__sex\"", "codes = \"town_sex__sex\"\nunmapped = \"keep_as_text\"")]);
     assert_eq!(faults(&[("tables/municipal_csv/visit.toml", &text_only)]).len(), 1);
     let default = edit(CSV, &[("convert = [\"era_date\"]", "convert = [\"era_date\"]\ndefault = \"soon\"")]);
     assert_eq!(faults(&[("tables/municipal_csv/visit.toml", &default)]).len(), 1);

@@ -44,20 +44,23 @@ fn a_line_has_one_cell_for_each_column_in_the_order_of_the_layout() {
     assert_eq!(document.row, 3);
     let cells = cells(&document);
     let cells: Vec<(&str, &str)> = cells.iter().map(|(column, cell)| (column.as_str(), cell.as_str())).collect();
-    assert_eq!(cells, [
-        ("負担者番号", "54016027"),
-        ("受給者番号", "1234566"),
-        ("版", "2"),
-        ("団体", "442011"),
-        ("番号", "V-1"),
-        ("受診日", "令和8年4月20日"),
-        ("期限", "2026-05-04"),
-        ("生年月日", "2025-12-20"),
-        ("性別", "1"),
-        ("体重g", "3250"),
-        ("所見1", "湿疹"),
-        ("削除", "0"),
-    ]);
+    assert_eq!(
+        cells,
+        [
+            ("負担者番号", "54016027"),
+            ("受給者番号", "1234566"),
+            ("版", "2"),
+            ("団体", "442011"),
+            ("番号", "V-1"),
+            ("受診日", "令和8年4月20日"),
+            ("期限", "2026-05-04"),
+            ("生年月日", "2025-12-20"),
+            ("性別", "1"),
+            ("体重g", "3250"),
+            ("所見1", "湿疹"),
+            ("削除", "0"),
+        ]
+    );
     let Content::Row(row) = &document.content else { panic!("not a line") };
     assert_eq!(*row.columns, layout(&tables, "municipal_csv/visit").columns());
     assert_eq!(row.columns.first().map(String::as_str), Some("個人番号"), "its column is there and empty");

@@ -57,7 +57,11 @@ impl Transport {
                 read_key(&config.client_key_file)?,
             )
             .map_err(|error| StartFault(format!("{}: {error}", config.client_certificate_file.display())))?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().build();
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(http);
         Ok(Self { client: Some(Client::builder(TokioExecutor::new()).build(connector)), timeout: config.send_timeout })
     }
 

@@ -68,7 +68,7 @@ pub(super) fn write_samples(cast: &Cast, clock: &Clock) -> Result<(), Flop> {
     let csv = cp932(&papers::entitlements_csv(today))?;
     std::fs::write(dir.join("entitlements.csv"), csv)?;
     std::fs::write(dir.join("entitlements.json"), papers::entitlements_json(today))?;
-    let immunization = papers::immunization(&child, oita, "V-9001", "measles_rubella", today);
+    let immunization = papers::immunization(&child, oita, "V-9001", "mr", today);
     std::fs::write(dir.join("immunization.json"), immunization.to_string())?;
     let now = clock.now();
     let ends = now + jiff::SignedDuration::from_hours(24 * 365);

@@ -22,6 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Client {
     client: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
+    tls: std::sync::Arc<rustls::ClientConfig>,
 }
 
 /// What came back.
@@ -62,8 +63,31 @@ impl Client {
                 read_key(&partner.join(format!("{name}.key")))?,
             )
             .map_err(|error| StartFault(error.to_string()))?;
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().build();
-        Ok(Self { client: HyperClient::builder(TokioExecutor::new()).build(connector), base })
+        let bare = std::sync::Arc::new(tls.clone());
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(http);
+        Ok(Self { client: HyperClient::builder(TokioExecutor::new()).build(connector), base, tls: bare })
+    }
+
+    /// Shows the certificate and waits for what the hub says to it: with TLS 1.3 a client learns that it was refused
+    /// only when it first reads. Gives the refusal in words, or nothing where there was none.
+    pub async fn handshake(&self) -> Option<String> {
+        use tokio::io::AsyncReadExt;
+        let attempt = async {
+            let address = self.base.trim_start_matches("https://");
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            let name = rustls::pki_types::ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+            let mut stream = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
+            stream.read_u8().await
+        };
+        match tokio::time::timeout(Duration::from_secs(2), attempt).await {
+            Ok(Err(error)) => Some(describe(&error)),
+            // The hub waits for a request: it took the certificate.
+            Ok(Ok(_)) | Err(_) => None,
+        }
     }
 
     /// Sends one request. `Err` means that there was no HTTP answer at all, as after a refused handshake.

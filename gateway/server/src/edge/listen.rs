@@ -62,6 +62,10 @@ async fn connection(
     stream: TcpStream,
     watcher: hyper_util::server::graceful::Watcher,
 ) {
+    // Answers are small: waiting to fill a segment would cost each of them a delayed acknowledgement.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY");
+    }
     let material = gateway.tls.load_full();
     let handshake = TlsAcceptor::from(material.server.clone()).accept(stream);
     let stream = match tokio::time::timeout(gateway.config.edge.handshake_timeout, handshake).await {

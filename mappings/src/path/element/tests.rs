@@ -19,8 +19,10 @@ fn all<'a>(path: &str, root: &'a Node) -> Vec<&'a Node> {
     found
 }
 
-const IDE: &str = "name[extension[url=http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation].valueCode=IDE]";
-const SYL: &str = "name[extension[url=http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation].valueCode=SYL]";
+const IDE: &str =
+    "name[extension[url=http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation].valueCode=IDE]";
+const SYL: &str =
+    "name[extension[url=http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation].valueCode=SYL]";
 
 #[test]
 fn writing_makes_the_element_that_its_discriminator_names() {

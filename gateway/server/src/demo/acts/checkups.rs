@@ -20,7 +20,7 @@ pub(super) async fn report(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), F
     );
     let child = papers::child(papers::IN_FORCE, scene.today);
     let shot = |number: &str, vaccine: &str| papers::immunization(&child, HOSPITAL_OITA, number, vaccine, scene.today);
-    let sent = Outgoing::post("/fhir/Immunization", &[FHIR], shot("V-0001", "measles_rubella").to_string());
+    let sent = Outgoing::post("/fhir/Immunization", &[FHIR], shot("V-0001", "mr").to_string());
     let first = stage.send("hospital-oita", &scene.hospital_oita, StatusCode::CREATED, sent).await?;
     let exchange = first.header("Tsunagi-Exchange").to_owned();
     stage.expect(!first.header("Location").is_empty(), "201とLocationが返る", "201 with a Location")?;

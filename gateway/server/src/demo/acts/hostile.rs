@@ -1,6 +1,6 @@
 //! Act 7: those who must not get in.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tsunagi_certs::{Authority, Reason};
 
 use super::Scene;
@@ -29,8 +29,9 @@ pub(super) async fn try_in(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), F
     }
     scene.running.gateway.reload()?;
     let revoked = scene.cast.client(scene.running.edge, "hospital-closed")?;
-    let refused = revoked.send(Method::GET, "/fhir/metadata", &[], "").await;
-    let why = refused.as_ref().err().cloned().unwrap_or_default();
+    let started = std::time::Instant::now();
+    let why = revoked.handshake().await.unwrap_or_else(|| "accepted".to_owned());
+    stage.row("hospital-closed", "TLS", &why, started.elapsed());
     stage.expect(
         why.contains("CertificateRevoked"),
         "失効した証明書はTLSハンドシェイクで拒まれた",

@@ -1,13 +1,16 @@
 //! The compiled-in data: no faults, every case holds, every layout carries what it says it carries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::civil::date;
-use tsunagi_core::document::Content;
+use tsunagi_core::document::{Content, Document, Node};
 use tsunagi_core::fault::RowCode;
 use tsunagi_core::id::FieldKey;
 use tsunagi_core::value::{Value, ValueType};
-use tsunagi_mappings::{Context, Direction, Layout, Tables};
+
+use super::*;
+use crate::canonicalize::Context;
+use crate::case::Direction;
 
 fn tables() -> Tables {
     Tables::builtin().unwrap_or_else(|faults| {
@@ -67,7 +70,9 @@ fn what_a_layout_carries_comes_back() {
                 _ => assert_eq!(after, before, "{} loses {} and does not say so", layout.id(), field.key),
             }
         }
-        assert!(back.fields().values().flatten().all(|value| !matches!(value, Value::MyNumber(n) if n.expose() != NUMBER)));
+        assert!(
+            back.fields().values().flatten().all(|value| !matches!(value, Value::MyNumber(n) if n.expose() != NUMBER))
+        );
     }
 }
 
@@ -138,19 +143,17 @@ fn a_folder_replaces_and_adds_by_file_name_and_reports_all_its_faults() {
     put("tabels/x.toml", "version = 1\n");
     let faults = Tables::with_folder(folder.path()).expect_err("faults");
     let files: BTreeSet<&str> = faults.iter().map(|fault| fault.file.as_str()).collect();
-    assert_eq!(files.into_iter().collect::<Vec<_>>(), [
-        "codes/new_list.csv",
-        "codes/x__new_list.csv",
-        "identifiers.toml",
-        "tabels/x.toml"
-    ]);
+    assert_eq!(
+        files.into_iter().collect::<Vec<_>>(),
+        ["codes/new_list.csv", "codes/x__new_list.csv", "identifiers.toml", "tabels/x.toml"]
+    );
     assert!(Tables::with_folder(&folder.path().join("nowhere")).is_err(), "a folder that is not there is a fault");
 }
 
 const NUMBER: &str = "123456789018";
 
 /// Puts 個人番号 where the layout has it: it is read and never written.
-fn with_my_number(layout: &Layout, mut document: tsunagi_core::document::Document) -> tsunagi_core::document::Document {
+fn with_my_number(layout: &Layout, mut document: Document) -> Document {
     for path in layout.my_number_paths() {
         match &mut document.content {
             Content::Row(row) => {
@@ -159,8 +162,8 @@ fn with_my_number(layout: &Layout, mut document: tsunagi_core::document::Documen
             }
             Content::Tree(root) => {
                 let name = path.strip_prefix('/').expect("a pointer to a member of the root").to_owned();
-                let tsunagi_core::document::Node::Map(members) = root else { panic!("not an object") };
-                members.push((name, tsunagi_core::document::Node::Text(NUMBER.to_owned())));
+                let Node::Map(members) = root else { panic!("not an object") };
+                members.push((name, Node::Text(NUMBER.to_owned())));
             }
         }
     }
