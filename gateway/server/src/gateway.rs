@@ -63,9 +63,8 @@ pub struct StartFault(pub String);
 
 impl Gateway {
     /// Opens everything that can fail, before any port is bound.
-    pub async fn open(config: Config, clock: Clock) -> Result<Arc<Self>, StartFault> {
+    async fn open(config: Config, clock: Clock, store: Arc<dyn Storage>) -> Result<Arc<Self>, StartFault> {
         let tables = load_tables(&config)?;
-        let store: Arc<dyn Storage> = Arc::new(open_store(&config)?);
         store.migrate().await.map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))?;
         let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
         let registry = Registry::parse(entries)
@@ -136,9 +135,15 @@ pub struct Running {
 }
 
 impl Running {
-    /// Binds both listeners and starts the workers.
+    /// Opens the store that the configuration names and starts on it.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartFault> {
-        let gateway = Gateway::open(config, clock).await?;
+        let store = Arc::new(open_store(&config)?);
+        Self::start_on(config, clock, store).await
+    }
+
+    /// Binds both listeners and starts the workers on a store that is open already.
+    pub async fn start_on(config: Config, clock: Clock, store: Arc<dyn Storage>) -> Result<Self, StartFault> {
+        let gateway = Gateway::open(config, clock, store).await?;
         let edge_listener = bind(gateway.config.edge.listen).await?;
         let operations_listener = bind(gateway.config.operations_listen).await?;
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartFault(error.to_string()));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tsunagi_core::id::TenantId;
 use tsunagi_store::{Verdict, VerifyFault};
 
-use super::output::write_line;
+use super::output::{at, write_line};
 use super::{CommandFault, Context, Output};
 use crate::gateway::open_signer;
 
@@ -49,7 +49,11 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Result<(), 
                 })
                 .collect();
             context.output.print(&events, |events| {
-                events.iter().map(|event| format!("{} {}", event["leaf"], event["event"])).collect::<Vec<_>>().join("\n")
+                events
+                    .iter()
+                    .map(|event| format!("{} {}", at(event, "/leaf"), at(event, "/event")))
+                    .collect::<Vec<_>>()
+                    .join("\n")
             })
         }
     }
@@ -67,7 +71,8 @@ async fn verify(context: &Context, only: Option<TenantId>) -> Result<(), Command
     };
     let mut verdicts = Vec::new();
     for tenant in tenants {
-        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner()).with_message(tenant.to_string());
+        let bar =
+            ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner()).with_message(tenant.to_string());
         let verdict = store.verify(&tenant, &public_key, &|read| bar.set_position(read)).await?;
         bar.finish_and_clear();
         verdicts.push(verdict);

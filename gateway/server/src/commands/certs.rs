@@ -19,7 +19,9 @@ pub(super) enum CertsCommand {
     #[command(after_help = "Example:\n  tsunagi certs init")]
     Init,
     /// Issue a certificate for a participant or a server
-    #[command(after_help = "Example:\n  tsunagi certs issue --participant hospital-1 --out .\n  tsunagi certs issue --participant hospital-1 --csr hospital-1.csr --out .\n  tsunagi certs issue --server hub.example.jp --out .")]
+    #[command(
+        after_help = "Example:\n  tsunagi certs issue --participant hospital-1 --out .\n  tsunagi certs issue --participant hospital-1 --csr hospital-1.csr --out .\n  tsunagi certs issue --server hub.example.jp --out ."
+    )]
     Issue {
         /// The participant's id
         #[arg(long, value_name = "ID", required_unless_present = "server")]
@@ -77,7 +79,10 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
                 (Some(id), Some(csr)) => {
                     let id = parse(id)?;
                     let csr = std::fs::read_to_string(csr)?;
-                    (id.to_string(), authority.issue_participant_from_csr(&csr, id.as_str(), now, days).map_err(failed)?)
+                    (
+                        id.to_string(),
+                        authority.issue_participant_from_csr(&csr, id.as_str(), now, days).map_err(failed)?,
+                    )
                 }
                 (Some(id), None) => {
                     let id = parse(id)?;
@@ -97,10 +102,8 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
             let reason: Reason = reason.parse().map_err(|fault| CommandFault::Usage(format!("{fault}")))?;
             authority.revoke(&serial, reason, now).map_err(failed)?;
             note(context, Action::CertificateRevoked, None, &serial).await?;
-            output.line(
-                "失効しました。稼働中のハブには SIGHUP を送ってください",
-                "revoked; send SIGHUP to a running hub",
-            )
+            output
+                .line("失効しました。稼働中のハブには SIGHUP を送ってください", "revoked; send SIGHUP to a running hub")
         }
         CertsCommand::Crl { days } => {
             authority.publish_crl(now, days).map_err(failed)?;

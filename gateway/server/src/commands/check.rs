@@ -19,9 +19,12 @@ pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
     let folder = config.as_ref().and_then(|config| config.tables_folder.as_deref());
     let tables = folder.map_or_else(Tables::builtin, Tables::with_folder);
     match &tables {
-        Ok(tables) => faults.extend(tables.run_cases().into_iter().map(|failure| {
-            (format!("{} {}", failure.file, failure.case), failure.reason)
-        })),
+        Ok(tables) => faults.extend(
+            tables
+                .run_cases()
+                .into_iter()
+                .map(|failure| (format!("{} {}", failure.file, failure.case), failure.reason)),
+        ),
         Err(list) => faults.extend(list.iter().map(|fault| {
             let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
             (format!("{}{line} {}", fault.file, fault.place), context.output.pick(&fault.reason).to_owned())

@@ -84,7 +84,9 @@ async fn find(
     id: &str,
 ) -> Result<(TenantId, DeliveryView), CommandFault> {
     let unknown = || {
-        CommandFault::Usage(context.output.say(&format!("配信 {id} はありません"), &format!("there is no delivery {id}")))
+        CommandFault::Usage(
+            context.output.say(&format!("配信 {id} はありません"), &format!("there is no delivery {id}")),
+        )
     };
     let id = DeliveryId::parse(id).map_err(|_| unknown())?;
     for tenant in tenants {

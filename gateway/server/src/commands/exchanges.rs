@@ -73,7 +73,9 @@ pub(super) async fn run(context: &Context, command: ExchangesCommand) -> Result<
 
 async fn find(context: &Context, store: &dyn Storage, id: &str) -> Result<ExchangeView, CommandFault> {
     let unknown = || {
-        CommandFault::Usage(context.output.say(&format!("連携 {id} はありません"), &format!("there is no exchange {id}")))
+        CommandFault::Usage(
+            context.output.say(&format!("連携 {id} はありません"), &format!("there is no exchange {id}")),
+        )
     };
     let id = ExchangeId::parse(id).map_err(|_| unknown())?;
     let all = store.exchanges(usize::MAX).await?;

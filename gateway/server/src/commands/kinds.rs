@@ -36,7 +36,9 @@ pub(super) fn run(context: &Context, command: &KindsCommand) -> Result<(), Comma
             output.print(&list, |_| {
                 let rows: Vec<Vec<String>> = tables
                     .kinds()
-                    .map(|kind| vec![kind.name.to_string(), output.pick(&kind.label).to_owned(), kind.fields.len().to_string()])
+                    .map(|kind| {
+                        vec![kind.name.to_string(), output.pick(&kind.label).to_owned(), kind.fields.len().to_string()]
+                    })
                     .collect();
                 table(&["kind", "label", "fields"], &rows)
             })

@@ -10,7 +10,7 @@ use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::LayoutId;
 use tsunagi_mappings::{Context as MappingContext, Layout, Tables};
 
-use super::output::{table, write_line};
+use super::output::{at, table, write_line};
 use super::{CommandFault, Context};
 use crate::gateway::load_tables;
 
@@ -45,7 +45,10 @@ fn explain(context: &Context, id: &LayoutId, file: &Path) -> Result<(), CommandF
         let known: Vec<String> = tables.layouts().map(|layout| layout.id().to_string()).collect();
         CommandFault::Usage(format!(
             "{}\n{}",
-            output.say(&format!("項目対応表 {id} はありません。あるもの:"), &format!("there is no layout {id}; there are:")),
+            output.say(
+                &format!("項目対応表 {id} はありません。あるもの:"),
+                &format!("there is no layout {id}; there are:")
+            ),
             known.join("\n")
         ))
     })?;
@@ -84,7 +87,10 @@ fn explain(context: &Context, id: &LayoutId, file: &Path) -> Result<(), CommandF
     bar.finish_and_clear();
     let summary = json!({ "accepted": accepted, "refused": refused, "rows": all });
     output.print(&summary, |_| {
-        output.say(&format!("受付できる行 {accepted}、拒否される行 {refused}"), &format!("{accepted} rows fit, {refused} would be refused"))
+        output.say(
+            &format!("受付できる行 {accepted}、拒否される行 {refused}"),
+            &format!("{accepted} rows fit, {refused} would be refused"),
+        )
     })?;
     if refused == 0 { Ok(()) } else { Err(CommandFault::Refused(String::new())) }
 }
@@ -112,8 +118,12 @@ fn people(context: &Context, row: u64, steps: &[Value], faults: &[RowFault]) -> 
     let cell = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let rows: Vec<Vec<String>> = steps
         .iter()
-        .filter(|step| !step["cell"].is_null() || !step["fault"].is_null())
-        .map(|step| ["column", "cell", "converted", "code", "field", "value", "fault"].map(|name| cell(&step[name])).to_vec())
+        .filter(|step| !at(step, "/cell").is_null() || !at(step, "/fault").is_null())
+        .map(|step| {
+            ["column", "cell", "converted", "code", "field", "value", "fault"]
+                .map(|name| cell(step.get(name).unwrap_or(&Value::Null)))
+                .to_vec()
+        })
         .collect();
     let mut text = format!("── {} {row}\n", context.output.say("行", "row"));
     text.push_str(&table(&["column", "cell", "converted", "code", "field", "value", "fault"], &rows));

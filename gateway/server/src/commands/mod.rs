@@ -25,7 +25,7 @@ use tsunagi_store::{Storage, StoreError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::{StartFault, open_store};
-pub use output::{Output, write_line};
+pub use output::{Output, at, write_line};
 
 /// つなぎ: a gateway for maternal and child health records between hospitals, municipalities and handbook apps.
 #[derive(Debug, Parser)]
@@ -212,7 +212,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFaul
 }
 
 fn lang_of_environment() -> Lang {
-    let set = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    let set =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
     match set {
         Some(value) if value.starts_with("ja") => Lang::Ja,
         _ => Lang::En,

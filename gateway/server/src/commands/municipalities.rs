@@ -28,7 +28,9 @@ pub(super) fn run(context: &Context, command: &MunicipalitiesCommand) -> Result<
     let output = context.output;
     let MunicipalitiesCommand::Resolve { code, as_of } = command;
     let parsed = MunicipalityCode::parse(code).or_else(|_| MunicipalityCode::from_five(code)).map_err(|fault| {
-        CommandFault::Refused(output.say(&format!("団体コードではありません: {fault}"), &format!("not a municipality code: {fault}")))
+        CommandFault::Refused(
+            output.say(&format!("団体コードではありません: {fault}"), &format!("not a municipality code: {fault}")),
+        )
     })?;
     let today = context.clock.today();
     let resolution = tables.municipalities().resolve_city(&parsed, as_of.unwrap_or(today), today);
@@ -52,10 +54,12 @@ pub(super) fn run(context: &Context, command: &MunicipalitiesCommand) -> Result<
         }
         if outside {
             text.push('\n');
-            text.push_str(&output.say(
-                "注意: このコードはその日には使われていません",
-                "warning: the code was not in use on that day",
-            ));
+            text.push_str(
+                &output.say(
+                    "注意: このコードはその日には使われていません",
+                    "warning: the code was not in use on that day",
+                ),
+            );
         }
         text
     })?;

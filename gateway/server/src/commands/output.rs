@@ -78,3 +78,8 @@ pub(super) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 fn width(text: &str) -> usize {
     text.chars().map(|c| if u32::from(c) >= 0x1100 && !(0xFF61..=0xFF9F).contains(&u32::from(c)) { 2 } else { 1 }).sum()
 }
+
+/// The member at a JSON pointer; null where there is none.
+pub fn at<'a>(value: &'a serde_json::Value, pointer: &str) -> &'a serde_json::Value {
+    value.pointer(pointer).unwrap_or(&serde_json::Value::Null)
+}

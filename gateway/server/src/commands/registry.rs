@@ -48,11 +48,13 @@ pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<(
             let (_, entries) = context.store().await?.registry().await?;
             let found = flat(&entries).into_iter().find(|(_, entry_id, _)| *entry_id == id);
             let (kind, _, value) = found.ok_or_else(|| {
-                CommandFault::Usage(context.output.say(&format!("{id} はありません"), &format!("there is no entry {id}")))
+                CommandFault::Usage(
+                    context.output.say(&format!("{id} はありません"), &format!("there is no entry {id}")),
+                )
             })?;
-            context.output.print(&json!({ kind: value }), |shown| {
-                serde_json::to_string_pretty(shown).unwrap_or_default()
-            })
+            context
+                .output
+                .print(&json!({ kind: value }), |shown| serde_json::to_string_pretty(shown).unwrap_or_default())
         }
     }
 }
@@ -84,7 +86,11 @@ async fn import(context: &Context, file: &Path, dry_run: bool) -> Result<(), Com
             AuditEvent::new(context.clock.now(), Action::RegistryImported, EventOutcome::Done, Agent::default());
         store.import_registry(entries, event).await?;
     }
-    let done = if dry_run { context.output.say("検査のみ", "dry run") } else { context.output.say("取込済", "imported") };
+    let done = if dry_run {
+        context.output.say("検査のみ", "dry run")
+    } else {
+        context.output.say("取込済", "imported")
+    };
     let value = json!({
         "dry_run": dry_run, "tenants": tenants, "participants": participants, "endpoints": endpoints,
         "channels": channels,
@@ -105,8 +111,14 @@ pub(super) fn check(
         let fits = tables.layout(&channel.layout).is_some_and(|layout| *layout.kind() == channel.kind);
         if !fits {
             faults.push(tsunagi_core::fault::Bilingual::new(
-                format!("{}: 項目対応表 {} は記録種別 {} のものではないか、ありません", channel.id, channel.layout, channel.kind),
-                format!("{}: the layout {} does not exist or is not of the kind {}", channel.id, channel.layout, channel.kind),
+                format!(
+                    "{}: 項目対応表 {} は記録種別 {} のものではないか、ありません",
+                    channel.id, channel.layout, channel.kind
+                ),
+                format!(
+                    "{}: the layout {} does not exist or is not of the kind {}",
+                    channel.id, channel.layout, channel.kind
+                ),
             ));
         }
     }
@@ -154,7 +166,8 @@ fn read_csv(text: &str) -> Result<RegistryEntries, String> {
                     entry.insert(name.to_owned(), toml::Value::Array(all));
                 }
                 "max_body_bytes" | "suspended" | "check_digits_are_errors" => {
-                    let value = cell.parse().map(toml::Value::Integer).or_else(|_| cell.parse().map(toml::Value::Boolean));
+                    let value =
+                        cell.parse().map(toml::Value::Integer).or_else(|_| cell.parse().map(toml::Value::Boolean));
                     entry.insert(name.to_owned(), value.map_err(|_| format!("{name}: not a number, true or false"))?);
                 }
                 _ => {
@@ -194,7 +207,12 @@ fn people(entries: &RegistryEntries) -> String {
     }
     for p in &entries.participant {
         let state = if p.suspended { "suspended" } else { "" };
-        rows.push(vec!["participant".into(), p.id.to_string(), crate::pipeline::lookup::word(&p.role), format!("{} {state}", p.name)]);
+        rows.push(vec![
+            "participant".into(),
+            p.id.to_string(),
+            crate::pipeline::lookup::word(&p.role),
+            format!("{} {state}", p.name),
+        ]);
     }
     for e in &entries.endpoint {
         rows.push(vec!["endpoint".into(), e.id.to_string(), e.participant.to_string(), e.url.clone()]);

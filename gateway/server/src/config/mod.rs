@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tsunagi_core::delivery::Schedule;
 
-pub use raw::RawIssuer;
 use raw::RawConfig;
+pub use raw::RawIssuer;
 
 /// `config/default.toml`, the reference.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");

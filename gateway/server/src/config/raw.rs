@@ -35,7 +35,6 @@ pub(super) struct RawConfig {
 /// `[edge]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawEdge {
     pub listen: String,
     pub certificate_file: PathBuf,
@@ -57,7 +56,6 @@ pub(super) struct RawEdge {
 /// `[operations]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawOperations {
     pub listen: String,
 }
@@ -65,7 +63,6 @@ pub(super) struct RawOperations {
 /// `[store]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawStore {
     pub path: PathBuf,
 }
@@ -73,7 +70,6 @@ pub(super) struct RawStore {
 /// `[keys]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawKeys {
     pub master_key_file: PathBuf,
     pub checkpoint_key_file: PathBuf,
@@ -82,7 +78,6 @@ pub(super) struct RawKeys {
 /// `[ca]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawCa {
     pub folder: PathBuf,
 }
@@ -90,7 +85,6 @@ pub(super) struct RawCa {
 /// `[tables]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawTables {
     pub folder: PathBuf,
 }
@@ -98,7 +92,6 @@ pub(super) struct RawTables {
 /// `[delivery]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawDelivery {
     pub poll_interval_ms: u64,
     pub lease_secs: u32,
@@ -114,7 +107,6 @@ pub(super) struct RawDelivery {
 /// `[sealing]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawSealing {
     pub interval_ms: u64,
     pub tolerance_secs: u32,
@@ -123,7 +115,6 @@ pub(super) struct RawSealing {
 /// `[app]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawApp {
     pub issuers: Vec<RawIssuer>,
 }
@@ -131,6 +122,7 @@ pub(super) struct RawApp {
 /// One trusted issuer of citizens' tokens.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "config/default.toml documents every key")]
 pub struct RawIssuer {
     /// The `iss` claim.
     pub issuer: String,
@@ -143,7 +135,6 @@ pub struct RawIssuer {
 /// `[log]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
 pub(super) struct RawLog {
     pub format: String,
     pub filter: String,

@@ -10,7 +10,7 @@ use tsunagi_core::exchange::DeliveryState;
 use tsunagi_core::policy::{Acting, Decision, Flow, Question, Recipient, decide};
 use tsunagi_core::registry::{Channel, Role};
 use tsunagi_mappings::{Layout, Tables};
-use tsunagi_store::{Claimed, Settlement, SettledState};
+use tsunagi_store::{Claimed, SettledState, Settlement};
 
 use crate::gateway::Gateway;
 use crate::pipeline::lookup::word;
@@ -78,9 +78,9 @@ pub fn prepare(
         Disclosure::new(permit, kind, vec![claimed.record.clone()]).map_err(|_| hold("permit_does_not_fit"))?;
     event.classes = disclosure.classes_seen(kind);
     let record = disclosure.records().first().ok_or_else(|| hold("nothing_left_to_disclose"))?;
-    let document = tables.localize(layout, &record.record, row, today).map_err(|faults| Hold {
-        reason: faults.first().map_or("unmapped", |fault| fault.code.as_str()).to_owned(),
-    })?;
+    let document = tables
+        .localize(layout, &record.record, row, today)
+        .map_err(|faults| Hold { reason: faults.first().map_or("unmapped", |fault| fault.code.as_str()).to_owned() })?;
     Ok(Ready { disclosure, document, event })
 }
 
@@ -97,13 +97,7 @@ pub fn held(claimed: &Claimed, channel: &Channel, reason: &str, at: Timestamp) -
 }
 
 /// An event of a delivery. The gateway itself is the agent; the receiver is named by the channel.
-pub fn event(
-    at: Timestamp,
-    action: Action,
-    outcome: EventOutcome,
-    claimed: &Claimed,
-    channel: &Channel,
-) -> AuditEvent {
+pub fn event(at: Timestamp, action: Action, outcome: EventOutcome, claimed: &Claimed, channel: &Channel) -> AuditEvent {
     let agent = Agent { participant: Some(channel.participant.clone()), ..Agent::default() };
     let mut event = AuditEvent::new(at, action, outcome, agent);
     event.exchange = Some(claimed.delivery.exchange.clone());

@@ -10,7 +10,7 @@ use tsunagi_core::id::{BatchId, FormatName, LayoutId, TenantId};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode};
 use tsunagi_mappings::{Layout, Tables};
-use tsunagi_store::{ClaimRequest, Claimed, Note, Settlement, SettledState, StoreError};
+use tsunagi_store::{ClaimRequest, Claimed, Note, SettledState, Settlement, StoreError};
 
 use super::hand_over::{Ready, held, prepare};
 use crate::gateway::Gateway;
@@ -57,7 +57,7 @@ pub async fn pull(
             }
         }
         match pulled {
-            Pulled::Batch(batch) => return Ok(Some(batch)),
+            Pulled::Batch(batch) => return Ok(Some(*batch)),
             Pulled::Changed => return Err(Refusal::Unavailable),
             Pulled::Nothing => {}
         }
@@ -67,7 +67,7 @@ pub async fn pull(
 
 /// What one try at a channel gave.
 enum Pulled {
-    Batch(Batch),
+    Batch(Box<Batch>),
     /// A subject changed between claim and leaf; the leases were given back.
     Changed,
     Nothing,
@@ -121,9 +121,8 @@ async fn pull_channel(
                     .filter(|c| gone.contains(&c.delivery.id))
                     .map(|c| c.record.subject.clone())
                     .collect();
-                let behind = claimed
-                    .iter()
-                    .filter(|c| blocked.contains(&c.record.subject) && !gone.contains(&c.delivery.id));
+                let behind =
+                    claimed.iter().filter(|c| blocked.contains(&c.record.subject) && !gone.contains(&c.delivery.id));
                 give_back(gateway, channel, &id, behind, "waits_behind_held", call).await?;
                 claimed.retain(|c| !blocked.contains(&c.record.subject));
             }
@@ -134,7 +133,8 @@ async fn pull_channel(
                     Ok(_) => {
                         let rows = claimed.len();
                         let (channel, layout) = (channel.clone(), layout.id().clone());
-                        return Ok(Pulled::Batch(Batch { id, channel, layout, rows, call: outbound }));
+                        let batch = Batch { id, channel, layout, rows, call: outbound };
+                        return Ok(Pulled::Batch(Box::new(batch)));
                     }
                     Err(StoreError::Stale) => {
                         give_back(gateway, channel, &id, claimed.iter(), "changed_meanwhile", call).await?;

@@ -15,7 +15,7 @@ use tsunagi_core::disclosure::{Disclosure, OutboundCall};
 use tsunagi_core::exchange::DeliveryState;
 use tsunagi_core::id::{BatchId, ChannelId};
 use tsunagi_core::registry::{Channel, Mode};
-use tsunagi_store::{ClaimRequest, Claimed, Note, Settlement, SettledState, StoreError};
+use tsunagi_store::{ClaimRequest, Claimed, Note, SettledState, Settlement, StoreError};
 
 use super::hand_over::{event, held, prepare};
 use crate::gateway::Gateway;
@@ -85,7 +85,8 @@ async fn drain_channel(gateway: &Gateway, channel: &Channel, stopping: &watch::R
         let mut waiting = BTreeSet::new();
         for one in claimed {
             // Order: once one of a subject did not arrive, the later ones of this claim wait behind it.
-            if waiting.contains(&one.record.subject) || now + signed(gateway.config.delivery.lease) < gateway.clock.now()
+            if waiting.contains(&one.record.subject)
+                || now + signed(gateway.config.delivery.lease) < gateway.clock.now()
             {
                 release(gateway, channel, &batch, &one).await;
                 continue;
@@ -142,8 +143,7 @@ async fn attempt(gateway: &Gateway, channel: &Channel, one: &Claimed) -> Settlem
     let transport = gateway.transport.load_full();
     match transport.send(&endpoint.url, &one.delivery.id, call).await {
         Ok(reply) => {
-            let read =
-                Reply { status: reply.status, retry_after_secs: reply.retry_after_secs, bytes: &reply.body };
+            let read = Reply { status: reply.status, retry_after_secs: reply.retry_after_secs, bytes: &reply.body };
             settled(gateway, channel, one, adapter.interpret(&read))
         }
         Err(error) => {

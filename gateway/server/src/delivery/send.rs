@@ -67,10 +67,8 @@ impl Transport {
 
     /// Sends one payload. The delivery's id goes along as idempotency key, so that a destination can tell a repeat.
     pub async fn send(&self, url: &str, delivery: &DeliveryId, call: PermittedCall) -> Result<SentReply, SendFault> {
-        let client = self
-            .client
-            .as_ref()
-            .ok_or_else(|| SendFault("delivery.client_certificate_file is missing".to_owned()))?;
+        let client =
+            self.client.as_ref().ok_or_else(|| SendFault("delivery.client_certificate_file is missing".to_owned()))?;
         let (content_type, bytes) = call.into_payload();
         let uri: Uri = url.parse().map_err(|_| SendFault("the endpoint's URL cannot be read".to_owned()))?;
         let request = Request::post(uri)

@@ -31,12 +31,7 @@ pub(super) struct Scene<'a> {
 }
 
 /// Plays the acts that need a running hub.
-pub(super) async fn play(
-    stage: &mut Stage,
-    cast: &Cast,
-    running: &Running,
-    clock: &Clock,
-) -> Result<(), Flop> {
+pub(super) async fn play(stage: &mut Stage, cast: &Cast, running: &Running, clock: &Clock) -> Result<(), Flop> {
     let edge: SocketAddr = running.edge;
     let scene = Scene {
         cast,

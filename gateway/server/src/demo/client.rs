@@ -74,7 +74,7 @@ impl Client {
 
     /// Shows the certificate and waits for what the hub says to it: with TLS 1.3 a client learns that it was refused
     /// only when it first reads. Gives the refusal in words, or nothing where there was none.
-    pub async fn handshake(&self) -> Option<String> {
+    pub(super) async fn handshake(&self) -> Option<String> {
         use tokio::io::AsyncReadExt;
         let attempt = async {
             let address = self.base.trim_start_matches("https://");

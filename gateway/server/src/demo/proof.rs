@@ -14,7 +14,10 @@ use crate::gateway::{open_signer, open_store};
 
 /// Act 8.
 pub(super) async fn play(stage: &mut Stage, cast: &Cast, output: Output) -> Result<(), Flop> {
-    stage.act("すべての監査記録を検証し、写しの1バイトを変えて見破る", "Every audit log verifies; one changed byte is found");
+    stage.act(
+        "すべての監査記録を検証し、写しの1バイトを変えて見破る",
+        "Every audit log verifies; one changed byte is found",
+    );
     let public_key = open_signer(&cast.config)?.public_key();
     let oita = TenantId::parse("oita").map_err(|fault| Flop(fault.to_string()))?;
     let before = {

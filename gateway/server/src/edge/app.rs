@@ -253,7 +253,8 @@ async fn linked(gateway: &Gateway, call: &Call, sign_in: &SignIn) -> Result<Vec<
 }
 
 fn shown(directive: &Directive) -> serde_json::Value {
-    let Directive { id, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, .. } = directive;
+    let Directive { id, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, .. } =
+        directive;
     json!({
         "id": id, "effect": effect, "recipient": recipient, "kinds": kinds, "classes": classes, "purposes": purposes,
         "givenAt": given_at, "expiresAt": expires_at, "withdrawnAt": withdrawn_at,

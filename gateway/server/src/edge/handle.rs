@@ -15,8 +15,8 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
-use super::{body, route};
 use super::peer::Peer;
+use super::{body, route};
 use crate::gateway::Gateway;
 use crate::pipeline::{Call, Caller};
 

@@ -57,11 +57,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: w
     }
 }
 
-async fn connection(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    watcher: hyper_util::server::graceful::Watcher,
-) {
+async fn connection(gateway: Arc<Gateway>, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
     // Answers are small: waiting to fill a segment would cost each of them a delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");

@@ -28,8 +28,7 @@ pub(super) async fn register(
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     let format = FormatName::parse("pmh_api").map_err(|_| Refused(Refusal::Internal))?;
-    let inbound =
-        Inbound { format, selector: Selector::Domain(domain.clone()), bytes, charset: charset_of(&headers) };
+    let inbound = Inbound { format, selector: Selector::Domain(domain.clone()), bytes, charset: charset_of(&headers) };
     let submitted = submit(&gateway, &call, inbound).await?;
     let body = task_body(&call, &submitted.exchange, &submitted.rows);
     let mut response = answer::json(StatusCode::ACCEPTED, MEDIA_TYPE, &body);

@@ -104,8 +104,8 @@ pub(super) async fn request(
         let system = tables.identifier_system(&body.subject.system)?;
         Some(Identifier { system: system.name.clone(), value: value.clone() })
     });
-    let identifier =
-        identifier.ok_or_else(|| malformed("subject.system を、このハブは知りません", "subject.system is not known here"))?;
+    let identifier = identifier
+        .ok_or_else(|| malformed("subject.system を、このハブは知りません", "subject.system is not known here"))?;
     let mut call = Call::clone(&call);
     call.purpose = Some(body.purpose);
     let mut tenants = body.tenants;

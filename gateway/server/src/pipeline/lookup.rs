@@ -206,13 +206,7 @@ impl Asked<'_> {
         event.classes = disclosure.classes_seen(kind);
         event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
         let records = disclosure.records().to_vec();
-        let call = encode(
-            self.tables,
-            &self.channel.layout,
-            disclosure,
-            self.envelope.clone(),
-            self.call.today,
-        )?;
+        let call = encode(self.tables, &self.channel.layout, disclosure, self.envelope.clone(), self.call.today)?;
         Ok(Some(Found { channel: self.channel.clone(), records, call }))
     }
 

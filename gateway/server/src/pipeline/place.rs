@@ -42,7 +42,10 @@ pub fn place(
     let code = MunicipalityCode::parse(&named).map_err(|_| {
         fault(
             RowCode::InvalidIdentifier,
-            Bilingual::new("団体コードは検査数字を含む6桁です", "a municipality code has six digits with its check digit"),
+            Bilingual::new(
+                "団体コードは検査数字を含む6桁です",
+                "a municipality code has six digits with its check digit",
+            ),
         )
     })?;
     let resolved = match history.destination(&code, today) {
@@ -70,8 +73,7 @@ pub fn place(
             ),
         )
     })?;
-    let municipalities =
-        if resolved == code { Vec::new() } else { vec![code.to_string(), resolved.to_string()] };
+    let municipalities = if resolved == code { Vec::new() } else { vec![code.to_string(), resolved.to_string()] };
     Ok(Place { tenant: tenant.id.clone(), municipalities })
 }
 

@@ -88,8 +88,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let mut submitted = Submitted { exchange: call.exchange.clone(), rows: Vec::new(), repeated: false };
     loop {
         let mut chunk = || rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect::<Vec<_>>();
-        let chunk =
-            if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
+        let chunk = if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
         let complete = rows.peek().is_none();
         keep(gateway, &mut head, chunk, complete, &mut submitted).await?;
         if complete {
@@ -227,7 +226,6 @@ impl<'a> Intaker<'a> {
         }
     }
 
-    #[expect(clippy::type_complexity, reason = "the pair is taken apart by the one caller")]
     fn accepted(
         &self,
         layout: &Layout,
@@ -296,12 +294,8 @@ impl<'a> Intaker<'a> {
             deliveries: self.deliveries(&at.tenant, kind),
             record,
         };
-        let row = AcceptRow {
-            row: document.row,
-            faults: canonical.warnings,
-            intake: Intake::Record(Box::new(new)),
-            event,
-        };
+        let row =
+            AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event };
         Ok((at.tenant, row))
     }
 

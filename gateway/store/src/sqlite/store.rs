@@ -74,7 +74,7 @@ impl SqliteStore {
         self.committer.write(command).await
     }
 
-    async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
+    pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,

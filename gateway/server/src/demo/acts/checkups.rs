@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tsunagi_core::id::TenantId;
 
 use super::{Scene, cp932};
+use crate::commands::at;
 use crate::demo::cast::{HOSPITAL_HAKODATE, HOSPITAL_OITA};
 use crate::demo::client::{Client, Reply};
 use crate::demo::papers;
@@ -29,7 +30,7 @@ pub(super) async fn report(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), F
     let sent = Outgoing::post("/fhir/Bundle", &[FHIR], batch.to_string());
     let reply = stage.send("hospital-oita", &scene.hospital_oita, StatusCode::OK, sent).await?.json();
     stage.expect(
-        reply["entry"][0]["response"]["status"] == "201" && reply["entry"][1]["response"]["status"] == "422",
+        at(&reply, "/entry/0/response/status") == "201" && at(&reply, "/entry/1/response/status") == "422",
         "一括登録は行ごとに答える（知らないコードの行だけ422）",
         "a batch is answered row by row (only the unknown code is 422)",
     )?;
@@ -47,7 +48,7 @@ pub(super) async fn report(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), F
     let receipt =
         stage.send("hospital-oita", &scene.hospital_oita, StatusCode::OK, Outgoing::get(&path, &[])).await?.json();
     stage.expect(
-        receipt["deliveries"][0]["state"] == "delivered",
+        at(&receipt, "/deliveries/0/state") == "delivered",
         "病院は自分の連携番号で「配信済」を確かめられる",
         "by its exchange id the hospital sees `delivered`",
     )
@@ -63,7 +64,11 @@ pub(super) async fn return_home(stage: &mut Stage, scene: &Scene<'_>) -> Result<
     let file = cp932(&papers::earlier_checkup_csv())?;
     let sent = Outgoing::post("/v1/files/municipal_csv/checkup_maternal_legacy", &csv, file);
     let receipt = stage.send("city-oita", &scene.city_oita, StatusCode::ACCEPTED, sent).await?.json();
-    stage.expect(receipt["accepted"] == 1, "大分市はこれまでの健診を持っている", "Oita holds her earlier checkup")?;
+    stage.expect(
+        at(&receipt, "/accepted") == 1,
+        "大分市はこれまでの健診を持っている",
+        "Oita holds her earlier checkup",
+    )?;
 
     let checkup = papers::maternal_checkup(HOSPITAL_HAKODATE, "M-0002", scene.today).to_string();
     let sent = Outgoing::post("/fhir/Bundle", &[FHIR], checkup);
@@ -85,12 +90,22 @@ pub(super) async fn return_home(stage: &mut Stage, scene: &Scene<'_>) -> Result<
     let reply = stage.send("city-hakodate", &scene.city_hakodate, StatusCode::OK, sent).await?;
     let answer = reply.json();
     stage.expect(
-        answer["ledger"][0]["outcome"] == "answered" && answer["ledger"][0]["records"] == 2,
+        at(&answer, "/ledger/0/outcome") == "answered" && at(&answer, "/ledger/0/records") == 2,
         "回答一覧: 大分市が2件を回答",
         "outcome ledger: Oita answered with 2 records",
     )?;
     let body = String::from_utf8_lossy(&reply.body);
-    let traceless = ["syphilis", "hivAntibody", "chlamydia", "smoking", "drinking", "miscarriages", "stillbirths", "hbsAntigen", "bloodPressure"];
+    let traceless = [
+        "syphilis",
+        "hivAntibody",
+        "chlamydia",
+        "smoking",
+        "drinking",
+        "miscarriages",
+        "stillbirths",
+        "hbsAntigen",
+        "bloodPressure",
+    ];
     stage.expect(
         body.contains("visitedOn") && traceless.iter().all(|item| !body.contains(item)),
         "出してはならない項目（梅毒・HIV・喫煙・飲酒・流産など）は跡形もない",
@@ -125,7 +140,7 @@ pub(super) async fn empty_mailbox(stage: &mut Stage, who: &str, city: &Client) -
         let body = json!({ "batch": batch }).to_string();
         let json_type = [("Content-Type", "application/json")];
         let said = stage.send(who, city, StatusCode::OK, Outgoing::post("/v1/mailbox/ack", &json_type, body)).await?;
-        if said.json()["settled"] == 0 {
+        if at(&said.json(), "/settled") == 0 {
             return Err(Flop(format!("{who}: an acknowledgement settled nothing")));
         }
     }
@@ -136,5 +151,5 @@ async fn log_holds(scene: &Scene<'_>, tenant: &str, exchange: &str, action: &str
     let tenant = TenantId::parse(tenant).map_err(|fault| Flop(fault.to_string()))?;
     let leaves = scene.running.gateway.store.audit_page(&tenant, 0, 100_000).await?;
     let events = leaves.iter().filter_map(|leaf| serde_json::from_slice::<Value>(&leaf.bytes).ok());
-    Ok(events.into_iter().any(|event| event["exchange"] == exchange && event["action"] == action))
+    Ok(events.into_iter().any(|event| at(&event, "/exchange") == exchange && at(&event, "/action") == action))
 }

@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{Scene, cp932};
+use crate::commands::at;
 use crate::demo::papers::{self, BY_PMH, ENTITLEMENTS};
 use crate::demo::stage::{Flop, Outgoing, Stage};
 
@@ -23,22 +24,28 @@ pub(super) async fn register(stage: &mut Stage, scene: &Scene<'_>) -> Result<(),
     let path = "/pmh/v1/medicalSubsidy/registrationTasks";
     let sent = Outgoing::post(path, &headers, body.clone());
     let task = stage.send("city-oita", &scene.city_oita, StatusCode::ACCEPTED, sent).await?.json();
-    let refused = |task: &Value| list(task, "results").filter(|row| row["status"] == "refused").count();
-    let registered = list(&task, "results").filter(|row| row["status"] == "registered").count();
+    let refused = |task: &Value| list(task, "results").filter(|row| at(row, "/status") == "refused").count();
+    let registered = list(&task, "results").filter(|row| at(row, "/status") == "registered").count();
     stage.expect(
         refused(&task) == 3 && registered == BY_PMH - 3,
         &format!("{registered}件を登録し、誤りのある3行だけを理由とともに拒否した"),
         &format!("{registered} registered; only the 3 faulty rows are refused, each with its reason"),
     )?;
-    for row in list(&task, "results").filter(|row| row["status"] == "refused") {
-        let error = &row["errors"][0];
-        let line = format!("行{} {} [{}] {}", row["row"], text(&error["column"]), text(&error["code"]), text(&error["message"]));
-        stage.expect(!text(&error["message"]).is_empty(), &line, &line)?;
+    for row in list(&task, "results").filter(|row| at(row, "/status") == "refused") {
+        let error = at(row, "/errors/0");
+        let line = format!(
+            "行{} {} [{}] {}",
+            at(row, "/row"),
+            text(at(error, "/column")),
+            text(at(error, "/code")),
+            text(at(error, "/message"))
+        );
+        stage.expect(!text(at(error, "/message")).is_empty(), &line, &line)?;
     }
     let again = Outgoing::post(path, &headers, body);
     let again = stage.send("city-oita", &scene.city_oita, StatusCode::ACCEPTED, again).await?.json();
     stage.expect(
-        again["taskId"] == task["taskId"],
+        at(&again, "/taskId") == at(&task, "/taskId"),
         "同じ冪等キーで再送しても同じ受付票が返る",
         "sent again under the same idempotency key, it is the same receipt",
     )?;
@@ -47,11 +54,11 @@ pub(super) async fn register(stage: &mut Stage, scene: &Scene<'_>) -> Result<(),
     let sent = Outgoing::post(FILES, &[CSV], file);
     let receipt = stage.send("city-oita", &scene.city_oita, StatusCode::ACCEPTED, sent).await?.json();
     stage.expect(
-        receipt["refused"] == 3 && receipt["accepted"] == ENTITLEMENTS - BY_PMH - 3,
+        at(&receipt, "/refused") == 3 && at(&receipt, "/accepted") == ENTITLEMENTS - BY_PMH - 3,
         "CSVの誤りのある3行だけを拒否した",
         "only the 3 faulty rows of the CSV are refused",
     )?;
-    let path = text(&receipt["rejections"]);
+    let path = text(at(&receipt, "/rejections"));
     let back = stage.send("city-oita", &scene.city_oita, StatusCode::OK, Outgoing::get(&path, &[])).await?;
     std::fs::write(scene.cast.folder.join("samples/rejections.csv"), &back.body)?;
     let (returned, _, broken) = encoding_rs::SHIFT_JIS.decode(&back.body);
@@ -64,7 +71,7 @@ pub(super) async fn register(stage: &mut Stage, scene: &Scene<'_>) -> Result<(),
     let sent = Outgoing::post(FILES, &[CSV], repaired);
     let receipt = stage.send("city-oita", &scene.city_oita, StatusCode::ACCEPTED, sent).await?.json();
     stage.expect(
-        receipt["accepted"] == 3 && receipt["refused"] == 0,
+        at(&receipt, "/accepted") == 3 && at(&receipt, "/refused") == 0,
         "直した3行を再送すると、すべて受け付けられた",
         "repaired and sent again, all 3 are taken",
     )
@@ -86,7 +93,7 @@ pub(super) async fn ask(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), Flop
     for (recipient, in_force, ja, en) in asked {
         let reply = eligibility(stage, scene, &recipient, consent, StatusCode::OK).await?;
         let answer: Value = serde_json::from_str(&reply.1).unwrap_or_default();
-        stage.expect(answer["insurance"][0]["inforce"] == in_force, ja, en)?;
+        stage.expect(at(&answer, "/insurance/0/inforce") == in_force, ja, en)?;
     }
     let nothing = [
         ("同意なし", "no consent", child(3).recipient, None),

@@ -17,15 +17,12 @@ pub(super) async fn try_in(stage: &mut Stage, scene: &Scene<'_>) -> Result<(), F
     let closed = scene.cast.client(scene.running.edge, "hospital-closed")?;
     stage.send("hospital-closed", &closed, StatusCode::OK, Outgoing::get("/fhir/metadata", &[])).await?;
     {
-        let mut authority =
-            Authority::open(&scene.cast.folder.join("ca")).map_err(|error| Flop(error.to_string()))?;
+        let mut authority = Authority::open(&scene.cast.folder.join("ca")).map_err(|error| Flop(error.to_string()))?;
         let list = authority.list().map_err(|error| Flop(error.to_string()))?;
         let entry = list.iter().find(|entry| entry.names.iter().any(|name| name.contains("hospital-closed")));
         let serial = entry.map(|entry| entry.serial.clone()).unwrap_or_default();
         let now = scene.clock.now().as_second();
-        authority
-            .revoke(&serial, Reason::CessationOfOperation, now)
-            .map_err(|error| Flop(error.to_string()))?;
+        authority.revoke(&serial, Reason::CessationOfOperation, now).map_err(|error| Flop(error.to_string()))?;
     }
     scene.running.gateway.reload()?;
     let revoked = scene.cast.client(scene.running.edge, "hospital-closed")?;

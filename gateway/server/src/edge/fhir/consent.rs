@@ -154,7 +154,9 @@ pub(in crate::edge) async fn search(
         let note = tsunagi_store::Note { events: vec![event], rests_on, directive: None };
         gateway.store.note(&tenant, note).await.map_err(refusal_of)?;
         let own = held.into_iter().filter(|held| !held.non_disclosure).flat_map(|held| held.directives);
-        entries.extend(own.filter(|d| d.stated_by == call.caller.participant.id).map(|d| json!({ "resource": write(&d) })));
+        entries.extend(
+            own.filter(|d| d.stated_by == call.caller.participant.id).map(|d| json!({ "resource": write(&d) })),
+        );
     }
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": entries.len() });
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {

@@ -157,7 +157,9 @@ fn patient_reference(tables: &Tables, request: &Value) -> Value {
         let identifiers = resource::resolve(request, patient)?.get("identifier")?.as_array()?;
         identifiers
             .iter()
-            .find(|i| i.get("system").and_then(Value::as_str).is_some_and(|uri| tables.identifier_system(uri).is_some()))
+            .find(|i| {
+                i.get("system").and_then(Value::as_str).is_some_and(|uri| tables.identifier_system(uri).is_some())
+            })
             .cloned()
     };
     json!({ "identifier": own.or_else(listed) })

@@ -38,7 +38,8 @@ pub(in crate::edge) fn parse(query: Option<&str>) -> Result<Search, Refusal> {
 
 /// The pairs of a query string, percent-decoded.
 pub(in crate::edge) fn pairs(query: &str) -> impl Iterator<Item = (String, String)> {
-    let decode = |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
@@ -53,8 +54,7 @@ pub(in crate::edge) fn identifier(tables: &Tables, system: &str, value: &Sensiti
             id.fields.iter().filter_map(|key| kind.field(key)).any(|field| field.value_type == ValueType::MyNumber)
         })
     });
-    (!is_my_number && !value.expose().is_empty())
-        .then(|| Identifier { system: system.clone(), value: value.clone() })
+    (!is_my_number && !value.expose().is_empty()).then(|| Identifier { system: system.clone(), value: value.clone() })
 }
 
 fn narrow(search: &mut Search, text: &str) -> Result<(), Refusal> {
@@ -90,7 +90,8 @@ mod tests {
 
     #[test]
     fn dates_narrow_and_unknown_parameters_are_refused() {
-        let search = parse(Some("patient.identifier=urn%3Ax%7Cy%7C1&date=ge2026-04-01&date=lt2026-05-01")).expect("reads");
+        let search =
+            parse(Some("patient.identifier=urn%3Ax%7Cy%7C1&date=ge2026-04-01&date=lt2026-05-01")).expect("reads");
         assert_eq!(search.from, Date::new(2026, 4, 1).ok());
         assert_eq!(search.until, Date::new(2026, 4, 30).ok());
         let (system, value) = search.identifier.expect("is there");

@@ -41,9 +41,7 @@ pub(in crate::edge) async fn search(
     let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers)?) } else { None };
     let subject = match (&sign_in, &search.identifier) {
         (Some(sign_in), _) => Some(sign_in.subject_ref()),
-        (None, Some((system, value))) => {
-            query::identifier(&tables, system, value).map(SubjectRef::Identifier)
-        }
+        (None, Some((system, value))) => query::identifier(&tables, system, value).map(SubjectRef::Identifier),
         (None, None) => None,
     };
     let subject = subject.ok_or_else(query_needs_subject)?;

@@ -201,6 +201,33 @@ async fn reading_and_writing_at_once() {
     assert_eq!(held(&store, 1).await.unwrap().records.len(), 51);
 }
 
+/// All that one query reads is of one moment, whatever is committed meanwhile; the next query sees it.
+#[tokio::test]
+async fn a_query_sees_one_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = Arc::new(open(&folder.path().join("store.db")));
+    let store: Shared = Arc::clone(&writer) as Shared;
+    keep(&store, 1, vaccination(1)).await;
+    let (started, running) = tokio::sync::oneshot::channel();
+    let (go_on, going) = std::sync::mpsc::channel();
+    let reading = tokio::spawn(async move {
+        let count = "SELECT count(*) FROM records";
+        writer
+            .read(move |session| {
+                let before: i64 = session.conn.query_row(count, [], |row| row.get(0))?;
+                started.send(()).unwrap();
+                going.recv().unwrap();
+                Ok((before, session.conn.query_row(count, [], |row| row.get::<_, i64>(0))?))
+            })
+            .await
+    });
+    running.await.unwrap();
+    keep(&store, 2, vaccination(2)).await;
+    assert!(held(&store, 2).await.is_some(), "another query sees what is committed");
+    go_on.send(()).unwrap();
+    assert_eq!(reading.await.unwrap().unwrap(), (1, 1));
+}
+
 #[tokio::test]
 async fn an_unknown_delivery_state_is_damage() {
     let folder = tempfile::tempdir().unwrap();
