@@ -1,1 +1,27 @@
-//! tests
+//! The harness: the whole gateway in process, partners that talk to it over real mutual TLS, and checks that read
+//! everything again afterwards.
+//!
+//! [`TestGateway`] is a hub of its own for each test: its own folder, PKI, keys, store and ports. [`Partner`] fails the
+//! test on any header or error member that users were not promised, and on any FHIR resource that is none.
+//! [`TestGateway::finish`] drains the hub and runs [`check_invariants`]: a test that ends with it has proved more than
+//! it says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod allowed;
+mod gateway;
+mod invariants;
+mod issuer;
+mod log;
+mod oracle;
+pub mod papers;
+mod partner;
+mod scan;
+
+pub use gateway::{ALL_PARTNERS, Pair, Setup, TestGateway};
+pub use invariants::check_invariants;
+pub use issuer::{AUDIENCE, ISSUER, TokenIssuer};
+pub use log::Log;
+pub use oracle::fhir_oracle;
+pub use partner::{Exchange, Partner, Reply};
+pub use scan::{files_below, holds, places_of};

@@ -55,6 +55,8 @@ pub enum RowCode {
     InvalidIdentifier,
     /// The value is not of the field's type.
     InvalidValue,
+    /// No layout of an open channel fits this content.
+    KindUnsupported,
     /// The row cannot be read at all.
     Malformed,
     /// Nothing permits this row's record to be submitted there by this sender.
@@ -80,6 +82,7 @@ impl RowCode {
             Self::Incomplete => "incomplete",
             Self::InvalidIdentifier => "invalid_identifier",
             Self::InvalidValue => "invalid_value",
+            Self::KindUnsupported => "kind_unsupported",
             Self::Malformed => "malformed",
             Self::NotPermitted => "not_permitted",
             Self::SubjectAmbiguous => "subject_ambiguous",

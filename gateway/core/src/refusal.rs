@@ -91,7 +91,9 @@ impl Refusal {
             ),
             Self::Malformed(words) => words.clone(),
             Self::NotAvailable => Bilingual::new("提供できる情報はありません", "no information is available"),
-            Self::NotFound => Bilingual::new("この宛先または操作はありません", "there is nothing at this path or method"),
+            Self::NotFound => {
+                Bilingual::new("この宛先または操作はありません", "there is nothing at this path or method")
+            }
             Self::NotPermitted => Bilingual::new(
                 "この登録または依頼を許すチャネル・同意・法的根拠がありません",
                 "no channel, consent or legal basis permits this",

@@ -185,7 +185,7 @@ pub fn load_tables(config: &Config) -> Result<Tables, StartFault> {
 pub fn open_store(config: &Config) -> Result<SqliteStore, StartFault> {
     let master = read_key(&config.master_key_file)?;
     if let Some(folder) = config.store_path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| StartFault(format!("{}: {error}", folder.display())))?;
+        make_private_folder(folder).map_err(|error| StartFault(format!("{}: {error}", folder.display())))?;
     }
     SqliteStore::open(&config.store_path, Keyring::new(MasterKey::from_bytes(master)))
         .map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))
@@ -223,4 +223,10 @@ async fn watch_registry(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
             _ = stopping.changed() => return,
         }
     }
+}
+
+/// Makes a folder that only its owner can look into, and those above it where they are missing.
+pub fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }

@@ -141,6 +141,8 @@ pub enum SubjectRef {
         issuer: String,
         /// The token's subject.
         sub: String,
+        /// Which of the subjects it is linked to; may be left out where there is only one.
+        subject: Option<SubjectKey>,
     },
 }
 

@@ -71,6 +71,14 @@ pub trait Store: Send + Sync {
         event: AuditEvent,
     ) -> Result<u64, StoreError>;
 
+    /// The subjects that a sign-in is linked to: a parent may act for several children.
+    async fn linked(
+        &self,
+        tenant: &TenantId,
+        issuer: &str,
+        sub: &str,
+    ) -> Result<Vec<tsunagi_core::id::SubjectKey>, StoreError>;
+
     /// The receipt of one of the sender's own exchanges.
     async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError>;
 

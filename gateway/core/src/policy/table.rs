@@ -61,8 +61,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose.
-    pub const ALL: [Self; 6] =
-        [Self::Etreat, Self::Hoperat, Self::Hpaymt, Self::Patrqt, Self::Pubhlth, Self::Treat];
+    pub const ALL: [Self; 6] = [Self::Etreat, Self::Hoperat, Self::Hpaymt, Self::Patrqt, Self::Pubhlth, Self::Treat];
 
     /// The HL7 code.
     pub fn as_str(self) -> &'static str {

@@ -8,6 +8,7 @@ use tsunagi_certs::{Authority, CertsError};
 use super::{CommandFault, Context};
 use crate::clock::Clock;
 use crate::config::DEFAULT;
+use crate::gateway::make_private_folder;
 
 /// How long the first certificates last.
 const DAYS: u32 = 397;
@@ -42,7 +43,7 @@ pub fn init(dir: &Path, names: &[String], clock: &Clock) -> Result<(), CommandFa
         }
     }
     for folder in ["certs", "keys", "data"] {
-        std::fs::create_dir_all(dir.join(folder))?;
+        make_private_folder(&dir.join(folder))?;
     }
     let now = clock.now().as_second();
     let mut authority = Authority::init(&dir.join("ca"), "tsunagi", now).map_err(failed)?;

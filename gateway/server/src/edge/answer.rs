@@ -119,6 +119,7 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
 /// The status of one row, alone or within a batch.
 pub(super) fn row_status(fault: &RowFault) -> StatusCode {
     match fault.code {
+        RowCode::KindUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         RowCode::Malformed => StatusCode::BAD_REQUEST,
         RowCode::NotPermitted => StatusCode::FORBIDDEN,
         RowCode::CheckDigit

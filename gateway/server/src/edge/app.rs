@@ -14,9 +14,9 @@ use tsunagi_adapters::Envelope;
 use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::fault::Bilingual;
-use tsunagi_core::id::{ClassName, DirectiveId, ExchangeId, KindName, TenantId};
+use tsunagi_core::id::{ClassName, DirectiveId, ExchangeId, KindName, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
-use tsunagi_core::policy::{Directive, DirectiveEffect, Flow, Purpose, RecipientScope};
+use tsunagi_core::policy::{Acting, Directive, DirectiveEffect, Flow, Purpose, RecipientScope};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Mode, Role};
 use tsunagi_core::sensitive::Sensitive;
@@ -26,10 +26,11 @@ use super::answer::{self, Refused};
 use super::fhir::query::pairs;
 use super::mailbox::bad_body;
 use super::requests::Answered;
-use super::token::{self, SignIn};
+use super::token;
 use crate::gateway::Gateway;
-use crate::pipeline::Call;
-use crate::pipeline::lookup::{Inquiry, channels, look_up};
+use crate::pipeline::acting::acting;
+use crate::pipeline::lookup::{Inquiry, channels, look_up_linked};
+use crate::pipeline::{Call, SignIn};
 
 const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 
@@ -39,7 +40,7 @@ struct Records {
     records: Vec<Answered>,
 }
 
-/// `GET /app/v1/records?kind=&since=`
+/// `GET /app/v1/records?kind=&since=&subject=`
 pub(super) async fn records(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
@@ -47,11 +48,12 @@ pub(super) async fn records(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
     let sign_in = citizen(&gateway, &call, &headers)?;
-    let (mut kind, mut since) = (None, None);
+    let (mut kind, mut since, mut only) = (None, None, None);
     for (name, value) in pairs(raw.as_deref().unwrap_or("")) {
         match name.as_str() {
             "kind" => kind = Some(KindName::parse(&value).map_err(|_| bad_parameter("kind"))?),
             "since" => since = Some(read_since(&value).ok_or_else(|| bad_parameter("since"))?),
+            "subject" => only = Some(SubjectKey::parse(&value).map_err(|_| bad_parameter("subject"))?),
             _ => return Err(bad_parameter("?")),
         }
     }
@@ -59,7 +61,6 @@ pub(super) async fn records(
     let inquiry = Inquiry {
         flow: Flow::AppReads,
         channels: channels(&gateway, &call, Mode::Lookup, |channel| kind.as_ref().is_none_or(|k| *k == channel.kind)),
-        subject: sign_in.subject_ref(),
         named_classes: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
@@ -67,11 +68,11 @@ pub(super) async fn records(
         end_user: Some(sign_in.pseudonym()),
         action: Action::LookupAnswered,
     };
-    let parts = look_up(&gateway, &call, &inquiry, &Envelope::Batch).await?;
+    let parts = look_up_linked(&gateway, &call, &inquiry, &sign_in, only.as_ref(), &Envelope::Batch).await?;
     if parts.is_empty() {
         return Err(Refused(Refusal::NotAvailable));
     }
-    let records = parts.into_iter().map(Answered::of).collect::<Result<Vec<_>, _>>()?;
+    let records = parts.into_iter().map(Answered::with_subject).collect::<Result<Vec<_>, _>>()?;
     Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &Records { exchange: call.exchange.clone(), records }))
 }
 
@@ -81,6 +82,8 @@ pub(super) async fn records(
 struct Given {
     effect: DirectiveEffect,
     recipient: RecipientScope,
+    /// For one of several children; for all of them where it is left out.
+    subject: Option<SubjectKey>,
     #[serde(default)]
     kinds: BTreeSet<KindName>,
     #[serde(default)]
@@ -103,7 +106,7 @@ pub(super) async fn give_consent(
         return Err(bad_parameter("expiresAt"));
     }
     let mut kept = Vec::new();
-    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+    for (tenant, held) in linked(&gateway, &call, &sign_in, given.subject.as_ref()).await? {
         let directive = Directive {
             id: DirectiveId::new(call.at, gateway.clock.entropy()),
             subject: held.subject.clone(),
@@ -141,7 +144,7 @@ pub(super) async fn consents(
 ) -> Result<Response<Body>, Refused> {
     let sign_in = citizen(&gateway, &call, &headers)?;
     let mut list = Vec::new();
-    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+    for (tenant, held) in linked(&gateway, &call, &sign_in, None).await? {
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.reason = Some("own_directives".to_owned());
@@ -165,7 +168,7 @@ pub(super) async fn withdraw_consent(
 ) -> Result<Response<Body>, Refused> {
     let sign_in = citizen(&gateway, &call, &headers)?;
     let id = DirectiveId::parse(&id).map_err(|_| Refused(Refusal::NotAvailable))?;
-    for (tenant, held) in linked(&gateway, &call, &sign_in).await? {
+    for (tenant, held) in linked(&gateway, &call, &sign_in, None).await? {
         let mut event = call.event(Action::DirectiveWithdrawn, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.directive = Some(id.clone());
@@ -234,29 +237,41 @@ fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn
 
 /// The tenants of the app's channels in which the sign-in is linked, each with what is held there of the subject; a
 /// link that has not begun or is over is none, and a subject with the non-disclosure flag is as if unknown.
-async fn linked(gateway: &Gateway, call: &Call, sign_in: &SignIn) -> Result<Vec<(TenantId, Held)>, Refused> {
+async fn linked(
+    gateway: &Gateway,
+    call: &Call,
+    sign_in: &SignIn,
+    only: Option<&SubjectKey>,
+) -> Result<Vec<(TenantId, Held)>, Refused> {
     let mut tenants: Vec<TenantId> =
         channels(gateway, call, Mode::Lookup, |_| true).into_iter().map(|channel| channel.tenant).collect();
     tenants.dedup();
+    // Records are read for their dates of birth alone: a proxy's term ends by them.
+    let tables = gateway.tables.load_full();
+    let kinds: Vec<KindName> = tables.kinds().map(|kind| kind.name.clone()).collect();
     let mut found = Vec::new();
     for tenant in tenants {
-        let held = gateway.store.held(&tenant, &sign_in.subject_ref(), &[]).await?;
-        let is_open = |held: &Held| {
-            let link = held.link.as_ref();
-            link.is_some_and(|l| l.from <= call.today && l.until.is_none_or(|last| call.today <= last))
+        let may_act = |held: &Held| match acting(&tables, Flow::AppReads, held, call.today) {
+            Some(Acting::Proxy(term)) => term.from <= call.today && term.until.is_none_or(|last| call.today <= last),
+            other => other.is_some(),
         };
-        if let Some(held) = held.filter(|held| !held.non_disclosure && is_open(held)) {
-            found.push((tenant, held));
+        let subjects = gateway.store.linked(&tenant, &sign_in.issuer, &sign_in.sub).await?;
+        for subject in subjects.iter().filter(|key| only.is_none_or(|only| only == *key)) {
+            let held = gateway.store.held(&tenant, &sign_in.subject_ref(Some(subject)), &kinds).await?;
+            if let Some(held) = held.filter(|held| !held.non_disclosure && may_act(held)) {
+                found.push((tenant.clone(), held));
+            }
         }
     }
     Ok(found)
 }
 
 fn shown(directive: &Directive) -> serde_json::Value {
-    let Directive { id, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, .. } =
-        directive;
+    let Directive {
+        id, subject, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, ..
+    } = directive;
     json!({
-        "id": id, "effect": effect, "recipient": recipient, "kinds": kinds, "classes": classes, "purposes": purposes,
+        "id": id, "subject": subject, "effect": effect, "recipient": recipient, "kinds": kinds, "classes": classes, "purposes": purposes,
         "givenAt": given_at, "expiresAt": expires_at, "withdrawnAt": withdrawn_at,
     })
 }

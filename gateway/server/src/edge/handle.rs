@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
 use http::header::{self, HeaderMap};
 use http::{HeaderValue, Method, Request, Response};
@@ -21,7 +22,12 @@ use crate::gateway::Gateway;
 use crate::pipeline::{Call, Caller};
 
 /// Answers one request of one peer. Never fails: what goes wrong becomes an answer.
-pub(super) async fn handle(gateway: Arc<Gateway>, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn handle(
+    gateway: Arc<Gateway>,
+    router: Router,
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let started = std::time::Instant::now();
     let at = gateway.clock.now();
     let exchange = ExchangeId::new(at, gateway.clock.entropy());
@@ -29,7 +35,7 @@ pub(super) async fn handle(gateway: Arc<Gateway>, peer: Arc<Peer>, request: Requ
     let surface = answer::Surface::of(request.uri().path());
     let class = route::class(request.uri().path());
 
-    let mut response = match serve(&gateway, &peer, request, &exchange).await {
+    let mut response = match serve(&gateway, router, &peer, request, &exchange).await {
         Ok(response) => response,
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
@@ -50,7 +56,8 @@ pub(super) async fn handle(gateway: Arc<Gateway>, peer: Arc<Peer>, request: Requ
 }
 
 async fn serve(
-    gateway: &Arc<Gateway>,
+    gateway: &Gateway,
+    router: Router,
     peer: &Peer,
     request: Request<Incoming>,
     exchange: &ExchangeId,
@@ -74,7 +81,7 @@ async fn serve(
     request.extensions_mut().insert(Arc::new(call));
 
     // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
-    let work = tokio::spawn(route::router(gateway.clone()).oneshot(request));
+    let work = tokio::spawn(router.oneshot(request));
     let mut response = match tokio::time::timeout(gateway.config.edge.request_timeout, work).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},

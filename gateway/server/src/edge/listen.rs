@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::Router;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -14,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::handle::handle;
 use super::peer::Peer;
+use super::route::router;
 use crate::gateway::Gateway;
 
 /// The largest request head, HTTP/1 and HTTP/2 alike.
@@ -25,6 +27,7 @@ const MAX_STREAMS: u32 = 64;
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(gateway.config.edge.max_connections));
     let graceful = GracefulShutdown::new();
+    let router = router(gateway.clone());
     loop {
         // A connection is not accepted before there is a place for it: the rest wait in the kernel's backlog.
         let place = tokio::select! {
@@ -44,10 +47,10 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: w
             },
             _ = stopping.changed() => break,
         };
-        let gateway = gateway.clone();
+        let (gateway, router) = (gateway.clone(), router.clone());
         let watcher = graceful.watcher();
         tokio::spawn(async move {
-            connection(gateway, stream, watcher).await;
+            connection(gateway, router, stream, watcher).await;
             drop(place);
         });
     }
@@ -57,7 +60,12 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: w
     }
 }
 
-async fn connection(gateway: Arc<Gateway>, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+async fn connection(
+    gateway: Arc<Gateway>,
+    router: Router,
+    stream: TcpStream,
+    watcher: hyper_util::server::graceful::Watcher,
+) {
     // Answers are small: waiting to fill a segment would cost each of them a delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
@@ -83,8 +91,8 @@ async fn connection(gateway: Arc<Gateway>, stream: TcpStream, watcher: hyper_uti
 
     let header_timeout = gateway.config.edge.header_timeout;
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (gateway, peer) = (gateway.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(handle(gateway, peer, request).await) }
+        let (gateway, router, peer) = (gateway.clone(), router.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(handle(gateway, router, peer, request).await) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(MAX_HEAD_BYTES);

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tsunagi_core::fault::Bilingual;
-use tsunagi_core::id::{ClassName, ExchangeId, KindName, LayoutId, TenantId};
+use tsunagi_core::id::{ClassName, ExchangeId, KindName, LayoutId, SubjectKey, TenantId};
 use tsunagi_core::policy::Purpose;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::sensitive::Sensitive;
@@ -67,6 +67,9 @@ struct Answer {
 /// The records of one tenant and kind.
 #[derive(Serialize)]
 pub(super) struct Answered {
+    /// Set toward an app alone: the key never crosses to another tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<SubjectKey>,
     tenant: TenantId,
     kind: KindName,
     layout: LayoutId,
@@ -82,7 +85,21 @@ impl Answered {
             tracing::error!(channel = %part.channel.id, "the channel's layout is not of a JSON format");
             Refused(Refusal::Internal)
         })?;
-        Ok(Self { tenant: part.channel.tenant, kind: part.channel.kind, layout: part.channel.layout, content })
+        Ok(Self {
+            subject: None,
+            tenant: part.channel.tenant,
+            kind: part.channel.kind,
+            layout: part.channel.layout,
+            content,
+        })
+    }
+}
+
+impl Answered {
+    /// The same toward an app, which may see several children: it says whose the records are.
+    pub(super) fn with_subject(part: Part) -> Result<Self, Refused> {
+        let subject = Some(part.subject.clone());
+        Ok(Self { subject, ..Self::of(part)? })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
@@ -10,11 +9,10 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use tsunagi_core::refusal::Refusal;
-use tsunagi_store::SubjectRef;
 
 use crate::config::RawIssuer;
 use crate::gateway::{Gateway, StartFault};
-use crate::pipeline::Call;
+use crate::pipeline::{Call, SignIn};
 
 /// Algorithms that are taken: signatures only. A token under a shared secret or none at all is refused.
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
@@ -41,29 +39,6 @@ impl Issuers {
     /// True if tokens of this issuer are taken.
     pub fn knows(&self, issuer: &str) -> bool {
         self.by_name.contains_key(issuer)
-    }
-}
-
-/// A citizen's or proxy's sign-in.
-#[derive(Debug, Clone)]
-pub struct SignIn {
-    /// The token's issuer.
-    pub issuer: String,
-    /// The token's subject.
-    pub sub: String,
-}
-
-impl SignIn {
-    /// How the store finds the subject.
-    pub fn subject_ref(&self) -> SubjectRef {
-        SubjectRef::SignIn { issuer: self.issuer.clone(), sub: self.sub.clone() }
-    }
-
-    /// What the audit log calls the person: a digest, for `sub` may be a name or a mail address.
-    pub fn pseudonym(&self) -> String {
-        let text = format!("{}\n{}", self.issuer, self.sub);
-        let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        hex::encode(digest.as_ref().get(..16).unwrap_or_default())
     }
 }
 

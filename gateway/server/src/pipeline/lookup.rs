@@ -10,13 +10,14 @@ use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCa
 use tsunagi_core::document::Document;
 use tsunagi_core::id::{ClassName, KindName, LayoutId, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
-use tsunagi_core::policy::{Acting, Decision, Directive, Flow, ProxyTerm, Purpose, Question, decide};
+use tsunagi_core::policy::{Acting, Decision, Directive, Flow, Purpose, Question, decide};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode};
 use tsunagi_mappings::Tables;
-use tsunagi_store::{Held, Note, Relationship, StoreError, SubjectRef};
+use tsunagi_store::{Held, Note, StoreError, SubjectRef};
 
-use super::{Call, refusal_of};
+use super::acting::acting;
+use super::{Call, SignIn, refusal_of};
 use crate::gateway::Gateway;
 
 /// How often a lookup starts over because the subject changed under it.
@@ -28,8 +29,6 @@ pub struct Inquiry<'a> {
     pub flow: Flow,
     /// The channels it may come through: one for each tenant and kind.
     pub channels: Vec<Channel>,
-    /// About whom.
-    pub subject: SubjectRef,
     /// The classes named one by one.
     pub named_classes: BTreeSet<ClassName>,
     /// Which of the records held are meant.
@@ -46,6 +45,7 @@ pub struct Inquiry<'a> {
 
 /// What one channel yields, permitted and encoded but not yet noted.
 struct Found {
+    subject: SubjectKey,
     channel: Channel,
     records: Vec<HeldRecord>,
     call: PermittedCall,
@@ -53,6 +53,8 @@ struct Found {
 
 /// What one channel yielded.
 pub struct Part {
+    /// Whose records these are.
+    pub subject: SubjectKey,
     /// The channel it came through.
     pub channel: Channel,
     /// The records as disclosed: without the fields the permit does not cover.
@@ -79,13 +81,38 @@ pub async fn look_up(
     gateway: &Gateway,
     call: &Call,
     inquiry: &Inquiry<'_>,
+    subject: &SubjectRef,
     envelope: &Envelope,
 ) -> Result<Vec<Part>, Refusal> {
     let mut parts = Vec::new();
     let mut tenants: Vec<&TenantId> = inquiry.channels.iter().map(|channel| &channel.tenant).collect();
     tenants.dedup();
     for tenant in tenants {
-        parts.extend(look_up_in(gateway, call, inquiry, envelope, tenant).await?);
+        parts.extend(look_up_in(gateway, call, inquiry, (tenant, subject), envelope).await?);
+    }
+    Ok(parts)
+}
+
+/// As [`look_up`], for the subjects that a citizen's sign-in is linked to, or for one of them. A tenant that knows no
+/// link is asked all the same, so that its log tells who tried.
+pub async fn look_up_linked(
+    gateway: &Gateway,
+    call: &Call,
+    inquiry: &Inquiry<'_>,
+    sign_in: &SignIn,
+    only: Option<&SubjectKey>,
+    envelope: &Envelope,
+) -> Result<Vec<Part>, Refusal> {
+    let mut parts = Vec::new();
+    let mut tenants: Vec<&TenantId> = inquiry.channels.iter().map(|channel| &channel.tenant).collect();
+    tenants.dedup();
+    for tenant in tenants {
+        let linked = gateway.store.linked(tenant, &sign_in.issuer, &sign_in.sub).await.map_err(refusal_of)?;
+        let wanted: Vec<_> = linked.into_iter().filter(|key| only.is_none_or(|only| only == key)).map(Some).collect();
+        for subject in if wanted.is_empty() { vec![None] } else { wanted } {
+            let subject = sign_in.subject_ref(subject.as_ref().or(only));
+            parts.extend(look_up_in(gateway, call, inquiry, (tenant, &subject), envelope).await?);
+        }
     }
     Ok(parts)
 }
@@ -95,14 +122,14 @@ pub async fn look_up_in(
     gateway: &Gateway,
     call: &Call,
     inquiry: &Inquiry<'_>,
+    (tenant, subject): (&TenantId, &SubjectRef),
     envelope: &Envelope,
-    tenant: &TenantId,
 ) -> Result<Vec<Part>, Refusal> {
     let tables = gateway.tables.load_full();
     let channels: Vec<&Channel> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
     let kinds: Vec<KindName> = channels.iter().map(|channel| channel.kind.clone()).collect();
     for _ in 0..TRIES {
-        let held = gateway.store.held(tenant, &inquiry.subject, &kinds).await.map_err(refusal_of)?;
+        let held = gateway.store.held(tenant, subject, &kinds).await.map_err(refusal_of)?;
         let directive = match (&held, inquiry.attested) {
             (Some(held), Some(make)) => Some(make(held.subject.clone())),
             _ => None,
@@ -130,7 +157,7 @@ pub async fn look_up_in(
             Ok(_) => {
                 return Ok(found
                     .into_iter()
-                    .map(|f: Found| Part { channel: f.channel, records: f.records, call: f.call })
+                    .map(|f: Found| Part { subject: f.subject, channel: f.channel, records: f.records, call: f.call })
                     .collect());
             }
             Err(StoreError::Stale) => {}
@@ -158,7 +185,7 @@ impl Asked<'_> {
     ) -> Result<Option<Found>, Refusal> {
         let kind = self.tables.kind(&self.channel.kind).ok_or(Refusal::Internal)?;
         event.subject = Some(held.subject.clone());
-        let Some(acting) = self.acting(held) else {
+        let Some(acting) = acting(self.tables, self.inquiry.flow, held, self.call.today) else {
             event.reason = Some("no_link".to_owned());
             return Ok(None);
         };
@@ -207,34 +234,7 @@ impl Asked<'_> {
         event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
         let records = disclosure.records().to_vec();
         let call = encode(self.tables, &self.channel.layout, disclosure, self.envelope.clone(), self.call.today)?;
-        Ok(Some(Found { channel: self.channel.clone(), records, call }))
-    }
-
-    /// Who acts; nobody where an app asks for a subject that its citizen is not linked to.
-    fn acting(&self, held: &Held) -> Option<Acting> {
-        let Some(link) = &held.link else {
-            return (self.inquiry.flow != Flow::AppReads).then_some(Acting::Organization);
-        };
-        Some(match link.relationship {
-            Relationship::Subject => Acting::Subject,
-            Relationship::Proxy => {
-                let of_age = self.comes_of_age(held);
-                let until = [link.until, of_age].into_iter().flatten().min();
-                Acting::Proxy(ProxyTerm { from: link.from, until })
-            }
-        })
-    }
-
-    /// The last day on which a proxy may act for the subject: the day before the birthday on which it comes of age.
-    /// Taken from any of its records, the earliest date of birth where they differ or are partial.
-    fn comes_of_age(&self, held: &Held) -> Option<Date> {
-        let years = i16::from(self.tables.policy().proxy_ends_at_age);
-        let births = held.records.iter().filter_map(|held| {
-            let kind = self.tables.kind(held.record.kind())?;
-            held.record.first(kind.subject.birth_date.as_ref()?)?.date()?.earliest()
-        });
-        let birth = births.min()?;
-        birth.checked_add(jiff::Span::new().years(years)).ok()?.yesterday().ok()
+        Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, call }))
     }
 }
 

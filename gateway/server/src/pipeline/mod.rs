@@ -1,19 +1,21 @@
 //! The path of a record: down once (`submit`), up once (`lookup`, `request`).
 
+pub mod acting;
 pub mod lookup;
 pub mod place;
 pub mod rejections;
 pub mod request;
 pub mod submit;
 
+use aws_lc_rs::digest;
 use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::fault::Lang;
-use tsunagi_core::id::ExchangeId;
+use tsunagi_core::id::{ExchangeId, SubjectKey};
 use tsunagi_core::policy::{Purpose, Recipient};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Participant;
-use tsunagi_store::StoreError;
+use tsunagi_store::{StoreError, SubjectRef};
 
 /// A peer tied to its participant by its certificate.
 #[derive(Debug, Clone)]
@@ -66,6 +68,29 @@ impl Call {
         let mut event = AuditEvent::new(self.at, action, outcome, self.caller.agent());
         event.exchange = Some(self.exchange.clone());
         event
+    }
+}
+
+/// A citizen's or proxy's sign-in.
+#[derive(Debug, Clone)]
+pub struct SignIn {
+    /// The token's issuer.
+    pub issuer: String,
+    /// The token's subject.
+    pub sub: String,
+}
+
+impl SignIn {
+    /// How the store finds the subject.
+    pub fn subject_ref(&self, subject: Option<&SubjectKey>) -> SubjectRef {
+        SubjectRef::SignIn { issuer: self.issuer.clone(), sub: self.sub.clone(), subject: subject.cloned() }
+    }
+
+    /// What the audit log calls the person: a digest, for `sub` may be a name or a mail address.
+    pub fn pseudonym(&self) -> String {
+        let text = format!("{}\n{}", self.issuer, self.sub);
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        hex::encode(digest.as_ref().get(..16).unwrap_or_default())
     }
 }
 

@@ -97,7 +97,6 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             channels: channels(gateway, call, Mode::Request, |channel| {
                 channel.tenant == *tenant && *tenant != own && asked.kinds.contains(&channel.kind)
             }),
-            subject: asked.subject.clone(),
             named_classes: asked.named_classes.clone(),
             wanted: &wanted,
             stated_basis: Some(asked.legal_basis.clone()),
@@ -110,7 +109,7 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             answered.ledger.push(line(LedgerOutcome::NotAsked, None, 0));
             continue;
         }
-        let asking = look_up_in(gateway, call, &inquiry, &Envelope::Batch, tenant);
+        let asking = look_up_in(gateway, call, &inquiry, (tenant, &asked.subject), &Envelope::Batch);
         match tokio::time::timeout(TENANT_DEADLINE, asking).await {
             Err(_) => answered.ledger.push(line(LedgerOutcome::TimedOut, None, 0)),
             Ok(parts) => {

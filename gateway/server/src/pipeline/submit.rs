@@ -45,12 +45,12 @@ pub struct Inbound {
 /// How the endpoint narrows the caller's layouts down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
-    /// Any layout of the format that the document itself fits.
-    Any,
     /// The `{domain}` of the URL.
     Domain(String),
     /// The layout named in the URL.
     Layout(LayoutId),
+    /// The resource type of the URL.
+    ResourceType(String),
 }
 
 /// What the sender is told.
@@ -166,9 +166,10 @@ impl<'a> Intaker<'a> {
             let Some(layout) = tables.layout(&channel.layout) else { return false };
             *layout.format() == inbound.format
                 && match &inbound.selector {
-                    Selector::Any => true,
                     Selector::Domain(domain) => layout.domain() == Some(domain),
                     Selector::Layout(id) => *layout.id() == *id,
+                    // What is in a Bundle is told by its entries.
+                    Selector::ResourceType(name) => name == "Bundle" || layout.resource_type() == Some(name),
                 }
         };
         let open = registry.open_channels(&call.caller.participant.id, Mode::Submit, call.today);
@@ -208,7 +209,7 @@ impl<'a> Intaker<'a> {
             let fault = RowFault {
                 row: document.row,
                 column: String::new(),
-                code: RowCode::Malformed,
+                code: RowCode::KindUnsupported,
                 reason: Bilingual::new(
                     "この内容を受け付ける項目対応表が、開いているチャネルにありません",
                     "no layout of an open channel fits this content",
@@ -247,6 +248,7 @@ impl<'a> Intaker<'a> {
             .channels
             .iter()
             .find(|channel| channel.tenant == at.tenant && channel.layout == *layout.id())
+            .filter(|_| self.flow != Flow::MunicipalityRegisters || own == Some(&at.tenant))
             .ok_or_else(|| (None, vec![no_channel(document.row, layout.id())]))?;
         self.check_sender(kind, &record, document.row).map_err(refuse)?;
 

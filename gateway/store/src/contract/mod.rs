@@ -44,7 +44,7 @@ macro_rules! store_contract {
             reading:
                 a_directive_moves_the_subject, a_link_is_found_by_its_sign_in, a_note_on_a_moved_subject_is_stale,
                 a_note_keeps_its_directive, a_repeated_directive_does_not_undo_a_withdrawal,
-                a_sign_in_of_two_subjects_names_nobody, only_the_kinds_asked_for_come,
+                a_sign_in_of_two_subjects_names_each_by_its_key, only_the_kinds_asked_for_come,
                 what_is_not_there_is_not_found;
             waiting:
                 a_row_of_several_subjects_waits, a_row_of_the_same_call_is_taken_up,

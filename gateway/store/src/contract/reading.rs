@@ -8,7 +8,7 @@ use super::given::*;
 use crate::{Link, NewRecord, Note, Relationship, StoreError, SubjectRef};
 
 fn sign_in(sub: &str) -> SubjectRef {
-    SubjectRef::SignIn { issuer: "https://id.example".to_owned(), sub: sub.to_owned() }
+    SubjectRef::SignIn { issuer: "https://id.example".to_owned(), sub: sub.to_owned(), subject: None }
 }
 
 fn link(relationship: Relationship) -> Link {
@@ -131,8 +131,8 @@ pub async fn a_link_is_found_by_its_sign_in(store: Shared) {
     assert!(matches!(of_nobody, Err(StoreError::NotFound)));
 }
 
-/// A sign-in that is linked to two subjects does not say whose records are meant.
-pub async fn a_sign_in_of_two_subjects_names_nobody(store: Shared) {
+/// A sign-in that is linked to two subjects does not say whose records are meant, unless one of them is named.
+pub async fn a_sign_in_of_two_subjects_names_each_by_its_key(store: Shared) {
     for n in [1, 2] {
         keep(&store, n, vaccination(n)).await;
         store
@@ -141,4 +141,14 @@ pub async fn a_sign_in_of_two_subjects_names_nobody(store: Shared) {
             .unwrap();
     }
     assert!(store.held(&aoi(), &sign_in("a"), &[]).await.unwrap().is_none());
+    assert_eq!(store.linked(&aoi(), "https://id.example", "a").await.unwrap(), [subject(1), subject(2)]);
+    assert!(store.linked(&aoi(), "https://id.example", "b").await.unwrap().is_empty());
+    assert!(store.linked(&kita(), "https://id.example", "a").await.unwrap().is_empty());
+    let one = |key| SubjectRef::SignIn {
+        issuer: "https://id.example".to_owned(),
+        sub: "a".to_owned(),
+        subject: Some(subject(key)),
+    };
+    assert_eq!(store.held(&aoi(), &one(2), &[]).await.unwrap().unwrap().subject, subject(2));
+    assert!(store.held(&aoi(), &one(3), &[]).await.unwrap().is_none(), "a child that is not theirs");
 }

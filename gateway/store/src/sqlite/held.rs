@@ -34,9 +34,11 @@ pub(super) fn held(
             let Some(key) = found else { return Ok(None) };
             (key, None)
         }
-        SubjectRef::SignIn { issuer, sub } => {
+        SubjectRef::SignIn { issuer, sub, subject } => {
             let sign_in = tenancy.keys.sign_in(issuer, sub);
-            let Some((key, sealed)) = tenancy.linked(&sign_in)? else { return Ok(None) };
+            let mut links = tenancy.links(&sign_in)?;
+            links.retain(|(key, _)| subject.as_ref().is_none_or(|wanted| wanted == key));
+            let Some((key, sealed)) = links.pop().filter(|_| links.is_empty()) else { return Ok(None) };
             (key, Some((sign_in, sealed)))
         }
     };

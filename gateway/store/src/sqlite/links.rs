@@ -39,15 +39,25 @@ pub(super) fn link_subject(
     append_one(&tenancy, &event)
 }
 
+/// See [`crate::Store::linked`].
+pub(super) fn linked(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    sign_in: (&str, &str),
+) -> Result<Vec<SubjectKey>, StoreError> {
+    let Some(tenancy) = session.known(tenant)? else { return Ok(Vec::new()) };
+    let links = tenancy.links(&tenancy.keys.sign_in(sign_in.0, sign_in.1))?;
+    Ok(links.into_iter().map(|(key, _)| key).collect())
+}
+
 impl Tenancy<'_> {
-    /// The subject that a sign-in names, with the sealed link; `None` for nobody and for several.
-    pub(super) fn linked(&self, sign_in: &Hash) -> Result<Option<(SubjectKey, Vec<u8>)>, StoreError> {
-        let mut select =
-            self.conn.prepare_cached("SELECT subject, sealed FROM links WHERE tenant = ?1 AND sign_in = ?2 LIMIT 2")?;
+    /// The subjects that a sign-in is linked to, each with the sealed link.
+    pub(super) fn links(&self, sign_in: &Hash) -> Result<Vec<(SubjectKey, Vec<u8>)>, StoreError> {
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT subject, sealed FROM links WHERE tenant = ?1 AND sign_in = ?2 ORDER BY subject")?;
         let found = select.query_map((self.tenant.as_str(), sign_in), |row| Ok((row.word(0)?, row.get(1)?)))?;
-        let mut found = found.collect::<Result<Vec<_>, _>>()?;
-        let first = found.pop();
-        Ok(first.filter(|_| found.is_empty()))
+        Ok(found.collect::<Result<_, _>>()?)
     }
 
     /// Reads a link of this subject.

@@ -152,6 +152,11 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
+        let (tenant, issuer, sub) = (tenant.clone(), issuer.to_owned(), sub.to_owned());
+        self.read(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
+    }
+
     async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
         let (sender, id) = (sender.clone(), id.clone());
         self.read(move |session| exchanges::view(session, &sender, &id)).await

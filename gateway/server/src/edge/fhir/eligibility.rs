@@ -58,7 +58,6 @@ pub(in crate::edge) async fn answer(
     let inquiry = Inquiry {
         flow: Flow::HospitalReads,
         channels,
-        subject: SubjectRef::Identifier(identifier),
         named_classes: BTreeSet::new(),
         wanted: &|_, _| true,
         stated_basis: None,
@@ -67,7 +66,7 @@ pub(in crate::edge) async fn answer(
         action: Action::LookupAnswered,
     };
     let envelope = Envelope::Search { resource_type: "Coverage".to_owned() };
-    let parts = look_up(&gateway, &call, &inquiry, &envelope).await?;
+    let parts = look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(identifier), &envelope).await?;
     let rights: Vec<Right> = parts
         .iter()
         .flat_map(|part| {

@@ -23,9 +23,9 @@ use super::{MEDIA_TYPE, query};
 use crate::edge::answer::{self, Refused};
 use crate::edge::token;
 use crate::gateway::Gateway;
-use crate::pipeline::Call;
-use crate::pipeline::lookup::{Inquiry, Part, channels, look_up};
+use crate::pipeline::lookup::{Inquiry, Part, channels, look_up, look_up_linked};
 use crate::pipeline::request::in_period;
+use crate::pipeline::{Call, SignIn};
 
 /// Searches: a `searchset`, empty where there is nothing to be seen, whatever the cause.
 pub(in crate::edge) async fn search(
@@ -39,12 +39,7 @@ pub(in crate::edge) async fn search(
     let tables = gateway.tables.load_full();
     let flow = flow_of(&call)?;
     let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers)?) } else { None };
-    let subject = match (&sign_in, &search.identifier) {
-        (Some(sign_in), _) => Some(sign_in.subject_ref()),
-        (None, Some((system, value))) => query::identifier(&tables, system, value).map(SubjectRef::Identifier),
-        (None, None) => None,
-    };
-    let subject = subject.ok_or_else(query_needs_subject)?;
+    let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));
     let serves = |channel: &Channel| {
         tables.layout(&channel.layout).is_some_and(|layout| layout.serves().contains(&resource_type))
     };
@@ -52,16 +47,19 @@ pub(in crate::edge) async fn search(
     let inquiry = Inquiry {
         flow,
         channels: own_channels(&gateway, &call, flow, serves),
-        subject,
         named_classes: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
         attested: None,
-        end_user: sign_in.as_ref().map(token::SignIn::pseudonym),
+        end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
     };
     let envelope = Envelope::Search { resource_type };
-    let parts = look_up(&gateway, &call, &inquiry, &envelope).await?;
+    let parts = match (&sign_in, named) {
+        (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, &envelope).await?,
+        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), &envelope).await?,
+        (None, None) => return Err(query_needs_subject()),
+    };
     let found = join(parts)?;
     Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &found))
 }
@@ -84,15 +82,17 @@ pub(in crate::edge) async fn one(
     let inquiry = Inquiry {
         flow,
         channels: own_channels(&gateway, &call, flow, is_of_type),
-        subject: sign_in.as_ref().map_or_else(|| SubjectRef::Record(id.clone()), token::SignIn::subject_ref),
         named_classes: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
         attested: None,
-        end_user: sign_in.as_ref().map(token::SignIn::pseudonym),
+        end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
     };
-    let parts = look_up(&gateway, &call, &inquiry, &Envelope::Single).await?;
+    let parts = match &sign_in {
+        Some(sign_in) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, &Envelope::Single).await?,
+        None => look_up(&gateway, &call, &inquiry, &SubjectRef::Record(id.clone()), &Envelope::Single).await?,
+    };
     let part = parts.into_iter().next().ok_or(Refused(Refusal::NotAvailable))?;
     let (_, bytes) = part.call.into_payload();
     Ok(answer::bytes_of(StatusCode::OK, MEDIA_TYPE, bytes))

@@ -42,7 +42,12 @@ pub(in crate::edge) async fn answer(
         return Err(Refused(Refusal::KindUnsupported));
     }
     let format = FormatName::parse("fhir_r4").map_err(|_| Refused(Refusal::Internal))?;
-    let inbound = Inbound { format, selector: Selector::Any, bytes: bytes.clone(), charset: charset_of(&headers) };
+    let inbound = Inbound {
+        format,
+        selector: Selector::ResourceType(resource_type.clone()),
+        bytes: bytes.clone(),
+        charset: charset_of(&headers),
+    };
     let head: Result<Head, _> = serde_json::from_slice(&bytes);
     if head.as_ref().is_ok_and(|head| head.resource_type != resource_type) {
         return Err(malformed(

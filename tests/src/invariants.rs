@@ -1,0 +1,139 @@
+//! The promise in code: what must hold of a store whatever happened before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
+use tsunagi_core::exchange::{DeliveryState, DeliveryView};
+use tsunagi_core::id::TenantId;
+use tsunagi_core::registry::{Mode, Registry};
+use tsunagi_store::{DeliveryFilter, Storage, SubjectRef};
+
+use crate::Log;
+
+/// More than any test makes.
+const ALL: usize = 1_000_000;
+
+/// Reads everything again. To be called on a gateway that was drained: every leaf must be sealed by then.
+pub async fn check_invariants(store: &dyn Storage, public_key: &[u8; 32]) {
+    let (_, entries) = store.registry().await.expect("the registry");
+    let registry = Registry::parse(entries).expect("a registry without faults");
+    let tenants: Vec<TenantId> = registry.tenants().map(|tenant| tenant.id.clone()).chain([TenantId::hub()]).collect();
+    let mut logs = BTreeMap::new();
+    for tenant in &tenants {
+        verify(store, tenant, public_key).await;
+        logs.insert(tenant.clone(), Log::read(store, tenant.as_str()).await);
+    }
+    for log in logs.values() {
+        for event in &log.events {
+            says_why(event);
+        }
+    }
+    let exchanges = store.exchanges(ALL).await.expect("the exchanges");
+    let known: BTreeSet<&str> = exchanges.iter().map(|exchange| exchange.id.as_str()).collect();
+    for tenant in tenants.iter().filter(|tenant| !tenant.is_hub()) {
+        let log = &logs[tenant];
+        let deliveries =
+            store.deliveries(tenant, &DeliveryFilter { state: None, limit: ALL }).await.expect("deliveries");
+        for delivery in &deliveries {
+            assert!(known.contains(delivery.exchange.as_str()), "{}: a delivery without an exchange", delivery.id);
+            delivery_is_told(delivery, log);
+            for other in tenants.iter().filter(|other| *other != tenant) {
+                let seen = store.delivery(other, &delivery.id).await.expect("a read");
+                assert!(seen.is_none(), "{}: a delivery of {tenant} is reachable as {other}", delivery.id);
+            }
+        }
+        settlements_are_of_deliveries(log, &deliveries);
+        records_stay(store, log, &tenants).await;
+    }
+    requests_are_in_both(&logs, &registry);
+}
+
+async fn verify(store: &dyn Storage, tenant: &TenantId, public_key: &[u8; 32]) {
+    let verdict = store.verify(tenant, public_key, &|_| {}).await.expect("the log can be read");
+    assert_eq!(verdict.fault, None, "the log of {tenant}");
+    assert_eq!(verdict.sealed, verdict.leaves, "the log of {tenant} was not sealed to its end");
+}
+
+/// Nothing was disclosed without saying under which permit.
+fn says_why(event: &AuditEvent) {
+    let discloses =
+        matches!(event.action, Action::DeliveryDisclosed | Action::LookupAnswered | Action::RequestAnswered);
+    if discloses && event.outcome == EventOutcome::Done && event.reason.as_deref() != Some("own_directives") {
+        assert!(!event.bases.is_empty(), "disclosed without a basis: {event:?}");
+        assert!(event.policy_version.is_some(), "disclosed by no policy: {event:?}");
+        assert!(!event.records.is_empty() && event.subject.is_some(), "disclosed of nobody: {event:?}");
+    }
+    if event.outcome == EventOutcome::Denied {
+        assert!(event.reason.is_some(), "denied without a reason: {event:?}");
+    }
+}
+
+/// A settled delivery has its event, and one that was delivered was disclosed before.
+fn delivery_is_told(delivery: &DeliveryView, log: &Log) {
+    let place = |action| {
+        log.events.iter().position(|event| event.action == action && event.delivery.as_ref() == Some(&delivery.id))
+    };
+    let settled = place(Action::DeliverySettled);
+    match delivery.state {
+        DeliveryState::Pending => {}
+        DeliveryState::Delivered | DeliveryState::Rejected => {
+            let disclosed = place(Action::DeliveryDisclosed);
+            assert!(disclosed.is_some() && disclosed < settled, "{}: left without a leaf before it", delivery.id);
+        }
+        DeliveryState::Dead | DeliveryState::Held => {
+            assert!(settled.is_some(), "{}: settled without an event", delivery.id);
+        }
+    }
+    let record = log.events.iter().find(|event| {
+        event.exchange.as_ref() == Some(&delivery.exchange)
+            && matches!(event.action, Action::RecordAccepted | Action::RecordDeleted)
+            && event.records.iter().any(|(id, _)| *id == delivery.record)
+    });
+    assert!(record.is_some(), "{}: a delivery of a record that nobody accepted", delivery.id);
+}
+
+fn settlements_are_of_deliveries(log: &Log, deliveries: &[DeliveryView]) {
+    let known: BTreeSet<_> = deliveries.iter().map(|delivery| &delivery.id).collect();
+    for event in log.events.iter().filter(|event| event.action == Action::DeliverySettled) {
+        let id = event.delivery.as_ref().expect("a settlement names its delivery");
+        assert!(known.contains(id), "{id}: settled and gone");
+    }
+}
+
+/// No record of one tenant is reachable as another.
+async fn records_stay(store: &dyn Storage, log: &Log, tenants: &[TenantId]) {
+    let accepted = log.events.iter().filter(|event| event.action == Action::RecordAccepted);
+    for (record, _) in accepted.flat_map(|event| &event.records) {
+        for other in tenants.iter().filter(|other| **other != log.tenant) {
+            let held = store.held(other, &SubjectRef::Record(record.clone()), &[]).await.expect("a read");
+            assert!(held.is_none(), "{record} of {} is reachable as {other}", log.tenant);
+        }
+    }
+}
+
+/// Every request is in both logs; one that was not asked, because no channel leads there, is in the asking one's.
+fn requests_are_in_both(logs: &BTreeMap<TenantId, Log>, registry: &Registry) {
+    for log in logs.values() {
+        for event in &log.events {
+            let exchange = event.exchange.as_ref().map_or("", |id| id.as_str());
+            match event.action {
+                Action::RequestAnswered => {
+                    let made = logs.values().flat_map(|other| other.acts(exchange, Action::RequestMade));
+                    let made = made.filter(|made| made.counterpart.as_ref() == Some(&log.tenant)).count();
+                    assert_eq!(made, 1, "{exchange}: {} answered a request that nobody made", log.tenant);
+                }
+                Action::RequestMade => {
+                    let asked = event.counterpart.as_ref().expect("a request names whom it asks");
+                    let leads = registry.channels().any(|channel| {
+                        channel.mode == Mode::Request
+                            && channel.tenant == *asked
+                            && Some(&channel.participant) == event.agent.participant.as_ref()
+                    });
+                    let answered = logs.get(asked).map_or(0, |log| log.acts(exchange, Action::RequestAnswered).len());
+                    assert!(!leads || answered > 0, "{exchange}: {asked} was asked and its log does not say so");
+                }
+                _ => {}
+            }
+        }
+    }
+}
