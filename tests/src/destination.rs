@@ -1,8 +1,6 @@
 //! A municipality's own server, to which the hub pushes. It requires a client certificate of the hub's CA, hands every
 //! request to the test, and answers what the test says, when the test says it, or not at all.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a support module of tests")]
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +12,15 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
-use crate::wire::certificates;
+use crate::Pair;
 
 /// Longer than the hub takes to look at its outbox on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -86,20 +84,18 @@ impl Call {
 }
 
 impl Destination {
-    /// Shows the certificate `PAIR.pem` and takes clients of the CA in `root`.
-    pub async fn start(pair: &Path, root: &Path) -> Self {
+    /// Shows this certificate and takes clients of the CA in `root`.
+    pub async fn start(pair: &Pair, root: &Path) -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
-        for root in certificates(root) {
-            roots.add(root).expect("a root");
-        }
+        roots.add(CertificateDer::from_pem_file(root).expect("a root")).expect("a trust anchor");
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
-        let key = PrivateKeyDer::from_pem_file(pair.with_extension("key")).expect("a key");
+        let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
         let tls = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS 1.2 and 1.3")
             .with_client_cert_verifier(clients.expect("a verifier"))
-            .with_single_cert(certificates(&pair.with_extension("pem")), key)
+            .with_single_cert(pair.chain(), key)
             .expect("key and certificate belong together");
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

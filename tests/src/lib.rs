@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod allowed;
+pub mod destination;
+pub mod faulty;
 mod gateway;
 mod invariants;
 mod issuer;
@@ -16,6 +18,7 @@ mod log;
 mod oracle;
 pub mod papers;
 mod partner;
+pub mod process;
 mod scan;
 
 pub use gateway::{ALL_PARTNERS, Pair, Setup, TestGateway};

@@ -3,8 +3,6 @@
 //! It is built once for each test run, in the profile and target folder of the running test. Waits are on pipes and
 //! channels, each with a limit, so that a process that hangs fails its test and does not stop the run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a support module of tests")]
-
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -14,8 +12,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use tempfile::TempDir;
+use tsunagi_gateway::config::Config;
+
+use crate::Partner;
 
 /// Longer than any command of the suite takes on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -217,6 +220,29 @@ fn address(line: &str, key: &str) -> SocketAddr {
     let rest = line.split_once(key).map(|(_, rest)| rest);
     let word = rest.and_then(|rest| rest.split_whitespace().next());
     word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no address {key} in {line:?}"))
+}
+
+/// The configuration of a hub's folder with some settings changed, on ports that are free.
+pub fn config_of(hub: &Path, settings: &[(&str, &str)]) -> Config {
+    let all = FREE_PORTS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(Some(&hub.join("tsunagi.toml")), all).expect("a configuration that holds together")
+}
+
+/// A partner of a hub that runs anywhere, with the pair `partners/NAME/NAME.pem` and `.key` of the hub's folder.
+pub fn partner(hub: &Path, name: &str, edge: SocketAddr) -> Partner {
+    let pair = hub.join("partners").join(name).join(name);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(hub.join("ca/root.pem")).expect("a root")).expect("a trust anchor");
+    let chain = CertificateDer::pem_file_iter(pair.with_extension("pem")).expect("a certificate");
+    let chain = chain.collect::<Result<Vec<_>, _>>().expect("a chain");
+    let key = PrivateKeyDer::from_pem_file(pair.with_extension("key")).expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key);
+    Partner::new(edge, tls.expect("key and certificate belong together"))
 }
 
 /// The hub that `tsunagi demo --keep` leaves.

@@ -29,11 +29,12 @@ impl Clock {
         self.shift_secs.fetch_add(secs, Ordering::Relaxed);
     }
 
-    /// The present moment.
+    /// The present moment, to the millisecond: what finer digits say is noise to everyone who reads them.
     #[expect(clippy::disallowed_methods, reason = "this is the clock file")]
     pub fn now(&self) -> Timestamp {
         let shift = jiff::SignedDuration::from_secs(self.shift_secs.load(Ordering::Relaxed));
         let now = Timestamp::now();
+        let now = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
         now.checked_add(shift).unwrap_or(now)
     }
 

@@ -7,6 +7,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 
+/// Bounds of the histograms, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0];
+
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Starts the technical log on standard error. Later calls in one process change nothing.
@@ -32,5 +35,8 @@ pub fn start_metrics() {
 }
 
 fn recorder() -> &'static Option<PrometheusHandle> {
-    METRICS.get_or_init(|| PrometheusBuilder::new().install_recorder().ok())
+    METRICS.get_or_init(|| {
+        let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
+        builder.install_recorder().ok()
+    })
 }

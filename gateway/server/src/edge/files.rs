@@ -30,6 +30,8 @@ pub(super) async fn receive(
         let found = tables.layout(&layout).ok_or(Refused(Refusal::NotFound))?;
         found.format().clone()
     };
+    let adapter = tsunagi_adapters::adapter(&format).map_err(|_| Refused(Refusal::KindUnsupported))?;
+    require_media_type(&headers, &[adapter.media_type()])?;
     let inbound = Inbound { format, selector: Selector::Layout(layout), bytes, charset: charset_of(&headers) };
     let submitted = submit(&gateway, &call, inbound).await?;
     let count = |state: fn(&RowState) -> bool| submitted.rows.iter().filter(|row| state(&row.state)).count();
@@ -64,4 +66,12 @@ pub(super) fn charset_of(headers: &HeaderMap) -> Option<String> {
         let (name, value) = parameter.split_once('=')?;
         name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
     })
+}
+
+/// Refuses a body of another media type than those taken here.
+pub(super) fn require_media_type(headers: &HeaderMap, taken: &[&str]) -> Result<(), Refused> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media_type = content_type.split(';').next().unwrap_or("").trim();
+    let is_taken = taken.iter().any(|one| media_type.eq_ignore_ascii_case(one));
+    if is_taken { Ok(()) } else { Err(Refused(Refusal::KindUnsupported)) }
 }

@@ -12,7 +12,7 @@ use tsunagi_core::id::{ExchangeId, FormatName};
 use tsunagi_core::refusal::Refusal;
 
 use super::answer::{self, Refused};
-use super::files::charset_of;
+use super::files::{charset_of, require_media_type};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 use crate::pipeline::submit::{Inbound, Selector, submit};
@@ -27,6 +27,7 @@ pub(super) async fn register(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
+    require_media_type(&headers, &["application/json"])?;
     let format = FormatName::parse("pmh_api").map_err(|_| Refused(Refusal::Internal))?;
     let inbound = Inbound { format, selector: Selector::Domain(domain.clone()), bytes, charset: charset_of(&headers) };
     let submitted = submit(&gateway, &call, inbound).await?;

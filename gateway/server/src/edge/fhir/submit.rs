@@ -15,7 +15,7 @@ use tsunagi_core::refusal::Refusal;
 
 use super::MEDIA_TYPE;
 use crate::edge::answer::{self, Refused};
-use crate::edge::files::charset_of;
+use crate::edge::files::{charset_of, require_media_type};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 use crate::pipeline::submit::{Inbound, Selector, Submitted, submit};
@@ -38,9 +38,7 @@ pub(in crate::edge) async fn answer(
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     let malformed = |ja: &str, en: &str| Refused(Refusal::Malformed(Bilingual::new(ja, en)));
-    if !is_json(&headers) {
-        return Err(Refused(Refusal::KindUnsupported));
-    }
+    require_media_type(&headers, &["application/fhir+json", "application/json"])?;
     let format = FormatName::parse("fhir_r4").map_err(|_| Refused(Refusal::Internal))?;
     let inbound = Inbound {
         format,
@@ -60,12 +58,6 @@ pub(in crate::edge) async fn answer(
     let batch_type = head.ok().and_then(|head| head.bundle_type);
     let is_batch = matches!(batch_type.as_ref().and_then(Value::as_str), Some("batch" | "transaction"));
     if is_batch { Ok(batch(&call, &submitted)) } else { one(&call, &resource_type, &submitted) }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    matches!(media_type.as_str(), "application/fhir+json" | "application/json")
 }
 
 fn one(call: &Call, resource_type: &str, submitted: &Submitted) -> Result<Response<Body>, Refused> {

@@ -1,0 +1,254 @@
+//! A store that fails. Each write fails in two ways that look the same to whoever called: it did not happen, or it did
+//! happen and only the answer was lost. What is asserted afterwards is read from the real store beneath.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::exchange::{DeliveryView, Exchange};
+use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
+use tsunagi_core::policy::Directive;
+use tsunagi_core::registry::RegistryEntries;
+use tsunagi_store::{
+    Accept, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
+    Leaf, Link, Note, Outbox, Rejection, Settlement, Storage, Store, StoreAdmin, StoreError, SubjectRef, Unsealed,
+    Verdict,
+};
+
+/// The writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// `accept`
+    Accept,
+    /// `append_seal`
+    AppendSeal,
+    /// `claim_due`
+    ClaimDue,
+    /// `import_registry`
+    ImportRegistry,
+    /// `link_subject`
+    LinkSubject,
+    /// `note`
+    Note,
+    /// `record_directive`
+    RecordDirective,
+    /// `redrive`
+    Redrive,
+    /// `settle`
+    Settle,
+    /// `withdraw_directive`
+    WithdrawDirective,
+}
+
+/// What is true after a write that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failing {
+    /// It did not happen.
+    Before,
+    /// It did happen; only the answer was lost.
+    After,
+}
+
+impl Failing {
+    /// Both.
+    pub const PAIR: [Self; 2] = [Self::Before, Self::After];
+}
+
+/// Stands before a real store.
+pub struct FaultyStore {
+    real: Arc<dyn Storage>,
+    plan: Mutex<VecDeque<(Write, Failing)>>,
+    failed: mpsc::UnboundedSender<Write>,
+}
+
+impl FaultyStore {
+    /// A store that does as `real` does until it is told to fail, and the writes that it has failed, as they fail.
+    pub fn before(real: Arc<dyn Storage>) -> (Arc<Self>, mpsc::UnboundedReceiver<Write>) {
+        let (failed, failures) = mpsc::unbounded_channel();
+        (Arc::new(Self { real, plan: Mutex::default(), failed }), failures)
+    }
+
+    /// The next `write` fails; once.
+    pub fn fail(&self, write: Write, how: Failing) {
+        self.plan.lock().expect("not poisoned").push_back((write, how));
+    }
+
+    /// True if every failure that was planned has come.
+    pub fn has_failed_all(&self) -> bool {
+        self.plan.lock().expect("not poisoned").is_empty()
+    }
+
+    fn planned(&self, write: Write) -> Option<Failing> {
+        let mut plan = self.plan.lock().expect("not poisoned");
+        let at = plan.iter().position(|(planned, _)| *planned == write)?;
+        let (_, how) = plan.remove(at)?;
+        Some(how)
+    }
+
+    /// Does the work, or seems not to.
+    async fn write<T>(
+        &self,
+        write: Write,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let Some(how) = self.planned(write) else { return work.await };
+        if how == Failing::After {
+            work.await?;
+        }
+        // Nobody may be listening.
+        let _unheard = self.failed.send(write);
+        Err(StoreError::Unavailable("the disk was pulled out".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
+        self.write(Write::Accept, self.real.accept(tenant, accept)).await
+    }
+
+    async fn held(
+        &self,
+        tenant: &TenantId,
+        subject: &SubjectRef,
+        kinds: &[KindName],
+    ) -> Result<Option<Held>, StoreError> {
+        self.real.held(tenant, subject, kinds).await
+    }
+
+    async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError> {
+        self.write(Write::Note, self.real.note(tenant, note)).await
+    }
+
+    async fn record_directive(
+        &self,
+        tenant: &TenantId,
+        directive: Directive,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.write(Write::RecordDirective, self.real.record_directive(tenant, directive, event)).await
+    }
+
+    async fn withdraw_directive(
+        &self,
+        tenant: &TenantId,
+        subject: &SubjectKey,
+        id: &DirectiveId,
+        at: Timestamp,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.write(Write::WithdrawDirective, self.real.withdraw_directive(tenant, subject, id, at, event)).await
+    }
+
+    async fn link_subject(
+        &self,
+        tenant: &TenantId,
+        identifier: &Identifier,
+        issuer: &str,
+        sub: &str,
+        link: Link,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.write(Write::LinkSubject, self.real.link_subject(tenant, identifier, issuer, sub, link, event)).await
+    }
+
+    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
+        self.real.exchange(sender, id).await
+    }
+
+    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError> {
+        self.real.rejections(sender, id).await
+    }
+}
+
+#[async_trait]
+impl Outbox for FaultyStore {
+    async fn claim_due(&self, tenant: &TenantId, claim: ClaimRequest) -> Result<Vec<Claimed>, StoreError> {
+        self.write(Write::ClaimDue, self.real.claim_due(tenant, claim)).await
+    }
+
+    async fn settle(
+        &self,
+        tenant: &TenantId,
+        batch: &BatchId,
+        settlements: Vec<Settlement>,
+    ) -> Result<usize, StoreError> {
+        self.write(Write::Settle, self.real.settle(tenant, batch, settlements)).await
+    }
+
+    async fn batch(&self, tenant: &TenantId, batch: &BatchId) -> Result<Vec<DeliveryView>, StoreError> {
+        self.real.batch(tenant, batch).await
+    }
+
+    async fn deliveries(&self, tenant: &TenantId, filter: &DeliveryFilter) -> Result<Vec<DeliveryView>, StoreError> {
+        self.real.deliveries(tenant, filter).await
+    }
+
+    async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<DeliveryView>, StoreError> {
+        self.real.delivery(tenant, id).await
+    }
+
+    async fn redrive(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+        now: Timestamp,
+        event: AuditEvent,
+    ) -> Result<(), StoreError> {
+        self.write(Write::Redrive, self.real.redrive(tenant, id, now, event)).await
+    }
+}
+
+#[async_trait]
+impl AuditLog for FaultyStore {
+    async fn unsealed(&self, tenant: &TenantId, limit: usize) -> Result<Unsealed, StoreError> {
+        self.real.unsealed(tenant, limit).await
+    }
+
+    async fn append_seal(&self, tenant: &TenantId, checkpoint: Checkpoint) -> Result<(), StoreError> {
+        self.write(Write::AppendSeal, self.real.append_seal(tenant, checkpoint)).await
+    }
+
+    async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
+        self.real.audit_page(tenant, from, limit).await
+    }
+
+    async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
+        self.real.checkpoints(tenant).await
+    }
+
+    async fn verify(
+        &self,
+        tenant: &TenantId,
+        public_key: &[u8; 32],
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Verdict, StoreError> {
+        self.real.verify(tenant, public_key, progress).await
+    }
+}
+
+#[async_trait]
+impl StoreAdmin for FaultyStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        self.real.migrate().await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        self.real.ready().await
+    }
+
+    async fn registry(&self) -> Result<(u64, RegistryEntries), StoreError> {
+        self.real.registry().await
+    }
+
+    async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError> {
+        self.write(Write::ImportRegistry, self.real.import_registry(entries, event)).await
+    }
+
+    async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {
+        self.real.exchanges(limit).await
+    }
+}
