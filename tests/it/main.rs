@@ -3,5 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod arrows;
-mod hello;
+mod citizen;
+mod decisions;
+mod edge;
+mod mtls;
+mod submit;
 mod push;
+mod readme;
+mod crash;
+mod faults;

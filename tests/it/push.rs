@@ -173,7 +173,7 @@ async fn one_that_is_refused_for_good_is_rejected_with_its_code_and_the_next_goe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_or_hangs_up_is_tried_again() {
-    let mut town = Town::new(Setup::new().set("delivery.send_timeout_ms", 300)).await;
+    let mut town = Town::new(Setup::new().set("delivery.send_timeout_ms", 3_000)).await;
     let first = town.report(0, "P-1").await;
     town.city.call().await.say_nothing().await;
     town.others_go_on(1, "P-2").await;
@@ -251,7 +251,14 @@ async fn order_is_kept_for_each_subject_and_for_no_more() {
         assert!(town.city.is_quiet(), "one after the other");
         call.answer(200);
     }
+    let store = town.hub.store();
     town.finish(&[&line[0], &line[1], &line[2], &other]).await;
+    let mut attempts = Vec::new();
+    for id in &line {
+        let found = store.delivery(&"oita".parse().unwrap(), &DeliveryId::parse(id).unwrap()).await.unwrap();
+        attempts.push(found.unwrap().attempts);
+    }
+    assert_eq!(attempts, [2, 1, 1], "to wait behind another is no attempt of one's own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,4 +330,26 @@ async fn a_worker_that_dies_leaves_its_delivery_to_the_next_when_its_lease_is_ov
     assert_eq!((found.state, found.attempts), (DeliveryState::Delivered, 2));
     check_invariants(store.as_ref(), &open_signer(&config).unwrap().public_key()).await;
     drop(folder);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_waits_for_the_attempt_under_way_and_seals_what_it_wrote() {
+    let mut town = Town::new(Setup::new()).await;
+    let first = town.report(0, "P-1").await;
+    let call = town.city.call().await;
+    let Town { hub: TestGateway { folder, config, running, .. }, city, hospital } = town;
+    let edge = running.edge;
+    let store = running.gateway.store.clone();
+    // Its connection would keep the edge from draining at once.
+    drop(hospital);
+    let drained = tokio::spawn(running.drain());
+    // The edge takes no more connections: the drain has begun.
+    while tokio::net::TcpStream::connect(edge).await.is_ok() {}
+    call.answer(200);
+    drained.await.unwrap();
+    let id = DeliveryId::parse(&first).unwrap();
+    let found = store.delivery(&"oita".parse().unwrap(), &id).await.unwrap().unwrap();
+    assert_eq!(found.state, DeliveryState::Delivered);
+    check_invariants(store.as_ref(), &open_signer(&config).unwrap().public_key()).await;
+    drop((folder, city));
 }

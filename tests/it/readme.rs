@@ -10,7 +10,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use tsunagi_core::id::KindName;
 use tsunagi_gateway::config::Config;
+use tsunagi_mappings::Tables;
 use tsunagi_tests::process::binary;
 
 const ENGLISH: &str = include_str!("../../README.md");
@@ -78,9 +80,7 @@ fn commands_work_as_printed() {
         println!("not run: the README's commands ({missing})");
         return;
     }
-    for (readme, markdown, lang) in
-        [("README.md", ENGLISH, "C.UTF-8"), ("README.ja.md", JAPANESE, "ja_JP.UTF-8")]
-    {
+    for (readme, markdown, lang) in [("README.md", ENGLISH, "C.UTF-8"), ("README.ja.md", JAPANESE, "ja_JP.UTF-8")] {
         play(readme, markdown, lang);
     }
 }
@@ -164,17 +164,20 @@ fn fits(pattern: &str, line: &str) -> bool {
     }
     match last {
         None => rest.is_empty(),
-        // The last part ends the line: an earlier place may have been found above, the line's end counts.
-        Some(part) => rest.is_empty() || line.ends_with(part),
+        // The last part was found at its first place; what counts is that the line ends with it.
+        Some(part) => line.ends_with(part),
     }
 }
 
 #[test]
 fn what_comes_back_is_held_against_every_part_of_a_line() {
-    assert!(comes_back("HTTP/2 201\n{…\"a\":1,…}", "HTTP/2 201 \r\ndate: x\r\n\r\n{\"b\":2,\"a\":1,\"c\":3}\n").is_ok());
+    assert!(
+        comes_back("HTTP/2 201\n{…\"a\":1,…}", "HTTP/2 201 \r\ndate: x\r\n\r\n{\"b\":2,\"a\":1,\"c\":3}\n").is_ok()
+    );
     assert!(comes_back("a …", "a b").is_ok());
     assert!(comes_back("… b", "b a  b").is_ok());
-    for (says, output) in [("b\na", "a\nb"), ("HTTP/2 201", "HTTP/2 2010"), ("a…c", "abd"), ("a…c", "acd"), ("a", "")] {
+    for (says, output) in [("b\na", "a\nb"), ("HTTP/2 201", "HTTP/2 2010"), ("a…c", "abd"), ("a…c", "acd"), ("a", "")]
+    {
         assert!(comes_back(says, output).is_err(), "{says:?} {output:?}");
     }
 }
@@ -199,6 +202,27 @@ fn every_example_configuration_holds_together() {
         read += 1;
     }
     assert!(read > 0, "there is no example");
+}
+
+#[test]
+fn the_files_of_the_page_on_data_are_in_order() {
+    let page = std::fs::read_to_string(root().join("docs/data.md")).expect("the page on data");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut cases = 0;
+    for block in blocks(&page) {
+        if let Some(name) = block.language.strip_prefix("toml ") {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be made");
+            std::fs::write(path, &block.text).expect("a file can be written");
+            cases += block.text.matches("[[case]]").count();
+        }
+    }
+    assert!(cases > 1, "the page shows no cases");
+    let tables = Tables::with_folder(folder.path()).unwrap_or_else(|faults| panic!("{faults:?}"));
+    assert!(tables.kind(&KindName::parse("growth_measurement").expect("a name")).is_some());
+    let failed: Vec<String> =
+        tables.run_cases().into_iter().map(|f| format!("{} {}: {}", f.file, f.case, f.reason)).collect();
+    assert!(failed.is_empty(), "{failed:?}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A store that fails. Each write fails in two ways that look the same to whoever called: it did not happen, or it did
 //! happen and only the answer was lost. What is asserted afterwards is read from the real store beneath.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -18,7 +17,7 @@ use tsunagi_store::{
     Verdict,
 };
 
-/// The writes.
+/// The writes of a gateway that runs; what the operator writes goes through as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
     /// `accept`
@@ -27,16 +26,12 @@ pub enum Write {
     AppendSeal,
     /// `claim_due`
     ClaimDue,
-    /// `import_registry`
-    ImportRegistry,
     /// `link_subject`
     LinkSubject,
     /// `note`
     Note,
     /// `record_directive`
     RecordDirective,
-    /// `redrive`
-    Redrive,
     /// `settle`
     Settle,
     /// `withdraw_directive`
@@ -46,21 +41,31 @@ pub enum Write {
 /// What is true after a write that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failing {
-    /// It did not happen.
-    Before,
     /// It did happen; only the answer was lost.
     After,
+    /// It did not happen.
+    Before,
+    /// It did not happen: what it rests on has changed meanwhile.
+    Stale,
 }
 
 impl Failing {
-    /// Both.
+    /// The two that look the same.
     pub const PAIR: [Self; 2] = [Self::Before, Self::After];
+}
+
+/// A failure to come.
+struct Planned {
+    write: Write,
+    how: Failing,
+    /// So many of its kind go well before.
+    after: usize,
 }
 
 /// Stands before a real store.
 pub struct FaultyStore {
     real: Arc<dyn Storage>,
-    plan: Mutex<VecDeque<(Write, Failing)>>,
+    plan: Mutex<Vec<Planned>>,
     failed: mpsc::UnboundedSender<Write>,
 }
 
@@ -73,7 +78,12 @@ impl FaultyStore {
 
     /// The next `write` fails; once.
     pub fn fail(&self, write: Write, how: Failing) {
-        self.plan.lock().expect("not poisoned").push_back((write, how));
+        self.fail_after(0, write, how);
+    }
+
+    /// As [`FaultyStore::fail`], after `after` that go well.
+    pub fn fail_after(&self, after: usize, write: Write, how: Failing) {
+        self.plan.lock().expect("not poisoned").push(Planned { write, how, after });
     }
 
     /// True if every failure that was planned has come.
@@ -83,9 +93,12 @@ impl FaultyStore {
 
     fn planned(&self, write: Write) -> Option<Failing> {
         let mut plan = self.plan.lock().expect("not poisoned");
-        let at = plan.iter().position(|(planned, _)| *planned == write)?;
-        let (_, how) = plan.remove(at)?;
-        Some(how)
+        let at = plan.iter().position(|planned| planned.write == write)?;
+        if plan[at].after > 0 {
+            plan[at].after -= 1;
+            return None;
+        }
+        Some(plan.remove(at).how)
     }
 
     /// Does the work, or seems not to.
@@ -100,7 +113,10 @@ impl FaultyStore {
         }
         // Nobody may be listening.
         let _unheard = self.failed.send(write);
-        Err(StoreError::Unavailable("the disk was pulled out".to_owned()))
+        Err(match how {
+            Failing::After | Failing::Before => StoreError::Unavailable("the disk was pulled out".to_owned()),
+            Failing::Stale => StoreError::Stale,
+        })
     }
 }
 
@@ -155,6 +171,10 @@ impl Store for FaultyStore {
         self.write(Write::LinkSubject, self.real.link_subject(tenant, identifier, issuer, sub, link, event)).await
     }
 
+    async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
+        self.real.linked(tenant, issuer, sub).await
+    }
+
     async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
         self.real.exchange(sender, id).await
     }
@@ -198,7 +218,7 @@ impl Outbox for FaultyStore {
         now: Timestamp,
         event: AuditEvent,
     ) -> Result<(), StoreError> {
-        self.write(Write::Redrive, self.real.redrive(tenant, id, now, event)).await
+        self.real.redrive(tenant, id, now, event).await
     }
 }
 
@@ -245,7 +265,7 @@ impl StoreAdmin for FaultyStore {
     }
 
     async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError> {
-        self.write(Write::ImportRegistry, self.real.import_registry(entries, event)).await
+        self.real.import_registry(entries, event).await
     }
 
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {

@@ -60,12 +60,15 @@ impl Pair {
     }
 }
 
+/// Work in the hub's folder before it starts, which may change settings.
+type Preparation = Box<dyn FnOnce(&Path, &Clock, &mut Setup) + Send>;
+
 /// What a hub is made with.
 pub struct Setup {
     settings: BTreeMap<String, String>,
     registry: RegistryEntries,
     days_ago: i64,
-    prepare: Vec<Box<dyn FnOnce(&Path, &mut Setup) + Send>>,
+    prepare: Vec<Preparation>,
 }
 
 impl Default for Setup {
@@ -85,8 +88,13 @@ impl Setup {
 
     /// Sets `section.key`, spelled as TOML unless it is a string.
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
-        self.settings.insert(key.to_owned(), value.to_string());
+        self.put(key, value);
         self
+    }
+
+    /// The same for work that [`Setup::prepare`] does.
+    pub fn put(&mut self, key: &str, value: impl ToString) {
+        self.settings.insert(key.to_owned(), value.to_string());
     }
 
     /// Changes the registry.
@@ -113,7 +121,7 @@ impl Setup {
     }
 
     /// Does something in the hub's folder once `init` has made it, and may change settings then.
-    pub fn prepare(mut self, work: impl FnOnce(&Path, &mut Setup) + Send + 'static) -> Self {
+    pub fn prepare(mut self, work: impl FnOnce(&Path, &Clock, &mut Setup) + Send + 'static) -> Self {
         self.prepare.push(Box::new(work));
         self
     }
@@ -130,7 +138,7 @@ impl Setup {
         let listed = format!("[{{ issuer = '{ISSUER}', jwks_file = '{}', audience = '{AUDIENCE}' }}]", jwks.display());
         self.settings.insert("app.issuers".to_owned(), listed);
         for work in std::mem::take(&mut self.prepare) {
-            work(folder.path(), &mut self);
+            work(folder.path(), &clock, &mut self);
         }
         clock.shift(self.days_ago * DAY_SECS);
         let environment = self.settings.iter().map(|(key, value)| {

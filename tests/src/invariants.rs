@@ -70,10 +70,10 @@ fn says_why(event: &AuditEvent) {
 
 /// A settled delivery has its event, and one that was delivered was disclosed before.
 fn delivery_is_told(delivery: &DeliveryView, log: &Log) {
-    let place = |action| {
-        log.events.iter().position(|event| event.action == action && event.delivery.as_ref() == Some(&delivery.id))
-    };
-    let settled = place(Action::DeliverySettled);
+    let is = |event: &AuditEvent, action| event.action == action && event.delivery.as_ref() == Some(&delivery.id);
+    let place = |action| log.events.iter().position(|event| is(event, action));
+    // The last one: before it a lease may have been given back, or an attempt may have failed.
+    let settled = log.events.iter().rposition(|event| is(event, Action::DeliverySettled));
     match delivery.state {
         DeliveryState::Pending => {}
         DeliveryState::Delivered | DeliveryState::Rejected => {

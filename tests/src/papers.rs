@@ -246,7 +246,11 @@ pub fn maternal_checkup(person: &Person, hospital: &str, number: &str, on: Date)
     let rest = vec![
         measured("9N006000000000001", 58.25, "kg"),
         observation((ITEM, "smoking"), "valueBoolean", json!(true)),
-        item("hbs_antigen", "test_result", "negative"),
+        observation(
+            (JLAC10, "5F016141002399811"),
+            "valueCodeableConcept",
+            json!({ "coding": [{ "system": "urn:tsunagi:code:test_result", "code": "negative" }] }),
+        ),
     ];
     document(number, checkup("44", on), mother, hospital, rest)
 }
@@ -254,9 +258,9 @@ pub fn maternal_checkup(person: &Person, hospital: &str, number: &str, on: Date)
 /// The header of the older system's file of maternal checkups, and one row with items of every disclosure class.
 pub fn maternal_csv(person: &Person, number: &str) -> String {
     let header = "宛名番号,手帳番号,漢字氏名,ｶﾅ氏名,生年月日,性別,医機ｺｰﾄﾞ,整理番号,団体ｺｰﾄﾞ,健診回数,診察月日,妊娠週数,妊娠日数,体重,収縮期血圧,拡張期血圧,妊娠高血圧症候群,HBs抗原,梅毒,HIV抗体,喫煙,飲酒,流産回数,死産回数";
-    let Person { name, resident, handbook, .. } = person;
+    let Person { name, resident, handbook, born, .. } = person;
     let row = format!(
-        "{resident},{handbook},{name},ｼｹﾝ,H07.05.20,2,{HOSPITAL_OITA},{number},{OITA},5,R08.05.12,20,3,54.2,118,72,0,1,1,1,1,1,2,1"
+        "{resident},{handbook},{name},ｼｹﾝ,{born},2,{HOSPITAL_OITA},{number},{OITA},5,R08.05.12,20,3,54.2,118,72,0,1,1,1,1,1,2,1"
     );
     format!("{header}\r\n{row}\r\n")
 }
@@ -300,9 +304,14 @@ pub fn consent(given: jiff::Timestamp, ends: jiff::Timestamp) -> Value {
     })
 }
 
-/// A consent that stands on its own, about the person an identifier names.
+/// A consent that stands on its own, about the person that payer and recipient number name.
 pub fn consent_of(joined: &str, given: jiff::Timestamp, ends: jiff::Timestamp) -> Value {
-    with(consent(given, ends), "patient", json!({ "identifier": { "system": RECIPIENT_SYSTEM, "value": joined } }))
+    consent_about(RECIPIENT_SYSTEM, joined, given, ends)
+}
+
+/// A consent that stands on its own, about the person that an identifier of any system names.
+pub fn consent_about(system: &str, value: &str, given: jiff::Timestamp, ends: jiff::Timestamp) -> Value {
+    with(consent(given, ends), "patient", json!({ "identifier": { "system": system, "value": value } }))
 }
 
 /// May this person's subsidy be used today? With the consent that came along, if one did.

@@ -68,9 +68,8 @@ impl Refusal {
             | Self::NotPermitted
             | Self::PeerUnknown
             | Self::Row(_)
-            | Self::Timeout
             | Self::TooLarge => false,
-            Self::RateLimited { .. } | Self::Unavailable => true,
+            Self::RateLimited { .. } | Self::Timeout | Self::Unavailable => true,
         }
     }
 

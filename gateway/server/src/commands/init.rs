@@ -29,8 +29,10 @@ pub fn run(context: &Context, arguments: &InitArguments) -> Result<(), CommandFa
     init(&arguments.dir, &arguments.names, &context.clock)?;
     let dir = arguments.dir.display();
     context.output.line(
-        &format!("{dir} にハブを用意しました。次: tsunagi --config {dir}/tsunagi.toml serve"),
-        &format!("a hub is ready in {dir}; next: tsunagi --config {dir}/tsunagi.toml serve"),
+        &format!(
+            "{dir} にハブを用意しました。次: tsunagi --config {dir}/tsunagi.toml registry import FILE、続いて serve"
+        ),
+        &format!("a hub is ready in {dir}; next: tsunagi --config {dir}/tsunagi.toml registry import FILE, then serve"),
     )
 }
 

@@ -97,6 +97,25 @@ pub enum CommandFault {
     Usage(String),
 }
 
+impl CommandFault {
+    /// What the user reads.
+    pub fn message(&self) -> &str {
+        match self {
+            Self::Failed(text) | Self::Refused(text) | Self::Unavailable(text) | Self::Usage(text) => text,
+        }
+    }
+
+    /// The exit code.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Failed(_) => 1,
+            Self::Refused(_) => 65,
+            Self::Unavailable(_) => 69,
+            Self::Usage(_) => 64,
+        }
+    }
+}
+
 impl From<StoreError> for CommandFault {
     fn from(error: StoreError) -> Self {
         match error {
@@ -181,17 +200,15 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (code, message) = match runtime.block_on(dispatch(&context, arguments.command)) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(CommandFault::Failed(message)) => (1, message),
-        Err(CommandFault::Usage(message)) => (64, message),
-        Err(CommandFault::Refused(message)) => (65, message),
-        Err(CommandFault::Unavailable(message)) => (69, message),
-    };
-    if !message.is_empty() {
-        eprintln!("tsunagi: {message}");
+    match runtime.block_on(dispatch(&context, arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            if !fault.message().is_empty() {
+                eprintln!("tsunagi: {}", fault.message());
+            }
+            ExitCode::from(fault.code())
+        }
     }
-    ExitCode::from(code)
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFault> {

@@ -50,15 +50,14 @@ pub(super) struct Cast {
 impl Cast {
     /// Makes the hub, the certificates and keys of all partners, and the token issuer.
     pub(super) fn assemble(folder: &Path, clock: &Clock) -> Result<Self, Flop> {
-        init(folder, &["localhost".to_owned(), "127.0.0.1".to_owned()], clock)
-            .map_err(|fault| Flop(format!("{fault:?}")))?;
+        init(folder, &["localhost".to_owned(), "127.0.0.1".to_owned()], clock)?;
         let now = clock.now().as_second();
         let mut authority = Authority::open(&folder.join("ca")).map_err(|error| Flop(error.to_string()))?;
         for partner in PARTNERS {
             let dir = folder.join("partners").join(partner);
             std::fs::create_dir_all(&dir)?;
             let issued = authority.issue_participant(partner, now, DAYS).map_err(|error| Flop(error.to_string()))?;
-            write_pair(&dir, partner, &issued).map_err(|fault| Flop(format!("{fault:?}")))?;
+            write_pair(&dir, partner, &issued)?;
         }
         // Released, so that `tsunagi certs` works beside a kept hub.
         drop(authority);

@@ -33,6 +33,12 @@ impl From<crate::gateway::StartFault> for Flop {
     }
 }
 
+impl From<crate::commands::CommandFault> for Flop {
+    fn from(fault: crate::commands::CommandFault) -> Self {
+        Self(fault.message().to_owned())
+    }
+}
+
 impl From<tsunagi_store::StoreError> for Flop {
     fn from(error: tsunagi_store::StoreError) -> Self {
         Self(error.to_string())

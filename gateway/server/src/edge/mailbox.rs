@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -77,7 +76,7 @@ pub(super) async fn acknowledge(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
     bytes: Bytes,
-) -> Result<Json<serde_json::Value>, Refused> {
+) -> Result<Response<Body>, Refused> {
     let tenant = own_tenant(&call)?;
     let said: Acknowledgement = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
     let is_code = |code: &str| {
@@ -93,7 +92,8 @@ pub(super) async fn acknowledge(
     }
     let rejected: Vec<(u64, String)> = said.rejected.into_iter().map(|row| (row.row, row.code)).collect();
     let settled = mailbox::acknowledge(&gateway, &call, &tenant, &said.batch, &rejected).await?;
-    Ok(Json(json!({ "batch": said.batch, "settled": settled })))
+    let body = json!({ "batch": said.batch, "settled": settled });
+    Ok(answer::json(StatusCode::OK, "application/json; charset=utf-8", &body))
 }
 
 /// The tenant whose mailbox this caller may open: the one it controls.

@@ -45,6 +45,7 @@ pub(super) fn class(path: &str) -> &'static str {
         Some("v1") => match path.split('/').nth(2) {
             Some("exchanges") => "exchanges",
             Some("files") => "files",
+            Some("links") => "links",
             Some("mailbox") => "mailbox",
             Some("requests") => "requests",
             _ => "other",

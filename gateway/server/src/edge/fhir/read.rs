@@ -37,6 +37,9 @@ pub(in crate::edge) async fn search(
 ) -> Result<Response<Body>, Refused> {
     let search = query::parse(raw.as_deref())?;
     let tables = gateway.tables.load_full();
+    if !tables.layouts().any(|layout| layout.serves().contains(&resource_type)) {
+        return Err(Refused(Refusal::NotFound));
+    }
     let flow = flow_of(&call)?;
     let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers)?) } else { None };
     let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));

@@ -1,0 +1,392 @@
+//! Submit: what is taken in, what is refused and how that is said, and what must stay out of sight.
+
+use http::Method;
+use serde_json::{Value, json};
+use tsunagi_core::audit::Action;
+use tsunagi_tests::papers::{
+    HOSPITAL_HAKODATE, HOSPITAL_OITA, MODERN_HEADER, OITA, Person, birth_certificate, cp932, entitlement, immunization,
+    infant_checkup, maternal_csv, modern_row, registered_vaccination,
+};
+use tsunagi_tests::{Partner, Reply, Setup, TestGateway, places_of};
+
+const REGISTER: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
+const VACCINATIONS: &str = "/pmh/v1/vaccination/registrationTasks";
+const MODERN: &str = "/v1/files/municipal_csv/subsidy_entitlement_modern";
+
+async fn file(city: &Partner, path: &str, charset: &str, body: Vec<u8>) -> Reply {
+    let media_type = format!("text/csv; charset={charset}");
+    city.send(Method::POST, path, &[("content-type", &media_type)], body).await
+}
+
+/// Who the hub says sits in each row of one of the sender's own exchanges.
+async fn states(partner: &Partner, exchange: &str) -> Vec<String> {
+    let receipt = partner.get(&format!("/v1/exchanges/{exchange}")).await.expect(200).json();
+    let rows = receipt["rows"].as_array().unwrap().iter();
+    rows.map(|row| row["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_three_formats_come_to_rest_and_reach_the_municipality_in_its_own() {
+    let hub = TestGateway::start().await;
+    let (city, hospital, today) = (hub.partner("city-oita"), hub.partner("hospital-oita"), hub.today());
+    let people: Vec<Person> = (0..3).map(|n| Person::number(n, today)).collect();
+    let task = city.post(REGISTER, &json!([entitlement(&people[0])])).await.expect(202);
+    assert_eq!(task.header("location"), format!("{REGISTER}/{}", task.exchange()));
+    assert_eq!(city.get(task.header("location")).await.expect(200).json(), task.json());
+    let modern = format!("{MODERN_HEADER}\n{}\n", modern_row(&people[1], OITA));
+    let receipt = file(&city, MODERN, "utf-8", modern.into_bytes()).await.expect(202).json();
+    assert_eq!((&receipt["accepted"], &receipt["rows"]), (&json!(1), &json!(1)), "{receipt}");
+    let maternal = cp932(&maternal_csv(&people[2], "M-1"));
+    let receipt =
+        file(&city, "/v1/files/municipal_csv/checkup_maternal_legacy", "Shift_JIS", maternal).await.expect(202);
+    assert_eq!(receipt.json()["accepted"], 1, "{}", receipt.text());
+
+    let shot = hospital.post("/fhir/Immunization", &immunization(&people[0], HOSPITAL_OITA, OITA, "V-1", today)).await;
+    let checkup = hospital.post("/fhir/Bundle", &infant_checkup(&people[1], HOSPITAL_OITA, "I-1", today)).await;
+    for reply in [shot.expect(201), checkup.expect(201)] {
+        assert!(reply.header("location").starts_with("/fhir/"), "{}", reply.header("location"));
+        assert_eq!(states(&hospital, reply.exchange()).await, ["accepted"]);
+        assert_eq!(hub.log("oita").await.acts(reply.exchange(), Action::RecordAccepted).len(), 1);
+    }
+    let mut taken = String::new();
+    for _ in 0..2 {
+        let pulled = city.get("/v1/mailbox").await.expect(200);
+        taken.push_str(&encoding_rs::SHIFT_JIS.decode(&pulled.body).0);
+        city.post("/v1/mailbox/ack", &json!({ "batch": pulled.header("tsunagi-batch") })).await.expect(200);
+    }
+    for said in ["接種年月日", "V-1", &people[0].name, "健診受診日", "I-1", &people[1].name] {
+        assert!(taken.contains(said), "{said}: {taken}");
+    }
+    assert_eq!(city.get("/v1/mailbox").await.status, 204);
+    hub.finish().await;
+}
+
+/// Rows of which the second, third and fifth are wrong, each in its own way.
+fn mixed(hub: &TestGateway) -> Vec<Value> {
+    let mut rows: Vec<Value> = (0..6).map(|n| entitlement(&Person::number(n, hub.today()))).collect();
+    rows[1]["basicFiveInfo"]["sex"] = json!("7");
+    rows[2].as_object_mut().unwrap().remove("validTo");
+    rows[4]["myNumber"] = json!("12345678901");
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_row_is_refused_with_its_place_and_reason_in_both_languages_and_nothing_else_is_lost() {
+    let hub = TestGateway::start().await;
+    let task = hub.partner("city-oita").post(REGISTER, &json!(mixed(&hub))).await.expect(202);
+    let in_ja = task.json();
+    let in_en = hub.partner("city-oita").speaking("en").get(task.header("location")).await.expect(200).json();
+    let expected =
+        [(2, "/basicFiveInfo/sex", "unmapped"), (3, "/validTo", "incomplete"), (5, "/myNumber", "invalid_identifier")];
+    for (row, column, code) in expected {
+        let (ja, en) = (&in_ja["results"][row - 1], &in_en["results"][row - 1]);
+        assert_eq!((&ja["row"], &ja["status"]), (&json!(row), &json!("refused")));
+        let (ja, en) = (&ja["errors"][0], &en["errors"][0]);
+        assert_eq!((&ja["column"], &ja["code"]), (&json!(column), &json!(code)), "{ja}");
+        let (ja, en) = (ja["message"].as_str().unwrap(), en["message"].as_str().unwrap());
+        assert!(!ja.is_ascii() && en.is_ascii(), "{ja} / {en}");
+        assert!(!ja.contains("12345678901"), "{ja}");
+    }
+    let registered = in_ja["results"].as_array().unwrap().iter().filter(|r| r["status"] == "registered").count();
+    assert_eq!(registered, 3);
+    let log = hub.log("oita").await;
+    assert_eq!(log.acts(task.exchange(), Action::RecordAccepted).len(), 3);
+    let refused: Vec<_> =
+        log.acts(task.exchange(), Action::RecordRefused).iter().map(|e| (e.row, e.reason.clone())).collect();
+    let expected = expected.map(|(row, _, code)| (Some(u64::try_from(row).unwrap()), Some(code.to_owned())));
+    assert_eq!(refused, expected);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_rows_come_back_as_a_file_to_repair_and_send_again() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let people: Vec<Person> = (0..3).map(|n| Person::number(n, hub.today())).collect();
+    let mut rows: Vec<String> = people.iter().map(|person| modern_row(person, OITA)).collect();
+    rows[1] = rows[1].replace(",2,0,442011,", ",不明,0,442011,");
+    let text = format!("{MODERN_HEADER}\n{}\n", rows.join("\n"));
+    let receipt = file(&city, MODERN, "utf-8", text.into_bytes()).await.expect(202).json();
+    assert_eq!((&receipt["accepted"], &receipt["refused"]), (&json!(2), &json!(1)), "{receipt}");
+    let path = receipt["rejections"].as_str().unwrap();
+    let back = city.get(path).await.expect(200);
+    assert!(back.header("content-disposition").contains("rejections.csv"));
+    let text = back.text();
+    assert!(text.contains("理由") && text.contains("[unmapped]") && text.contains("2行目 性別"), "{text}");
+    assert!(text.contains(&people[1].name) && !text.contains(&people[0].name), "{text}");
+    assert!(!text.contains(&people[1].my_number), "個人番号 is not given back: {text}");
+    let in_en = hub.partner("city-oita").speaking("en").get(path).await.expect(200).text();
+    assert!(in_en.contains("reason") && in_en.contains("row 2"), "{in_en}");
+    // Only the sender may have it.
+    hub.partner("city-hakodate").get(path).await.expect(404);
+    hub.partner("hospital-oita").get(&path.replace("/rejections", "")).await.expect(404);
+
+    let repaired = file(&city, MODERN, "utf-8", text.replace("不明", "2").into_bytes()).await.expect(202).json();
+    assert_eq!((&repaired["accepted"], &repaired["refused"]), (&json!(1), &json!(0)), "{repaired}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_of_nobody_known_waits_and_is_taken_up_when_the_municipality_registers_the_person() {
+    let hub = TestGateway::start().await;
+    let (city, hospital, today) = (hub.partner("city-oita"), hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(1, today);
+    let shot = immunization(&person, HOSPITAL_OITA, OITA, "V-1", today);
+    let waiting = hospital.post("/fhir/Immunization", &shot).await.expect(202);
+    assert_eq!(waiting.json()["issue"][0]["details"]["coding"][0]["code"], "subject_unknown");
+    assert_eq!(waiting.header("location"), "");
+    assert_eq!(states(&hospital, waiting.exchange()).await, ["waiting"]);
+    assert_eq!(city.get("/v1/mailbox").await.status, 204, "nothing is delivered of a record that waits");
+
+    city.post(REGISTER, &json!([entitlement(&Person::number(2, today))])).await.expect(202);
+    assert_eq!(states(&hospital, waiting.exchange()).await, ["waiting"], "another person does not take it up");
+    city.post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    assert_eq!(states(&hospital, waiting.exchange()).await, ["accepted"]);
+    let pulled = city.get("/v1/mailbox").await.expect(200);
+    assert!(encoding_rs::SHIFT_JIS.decode(&pulled.body).0.contains("V-1"));
+    let log = hub.log("oita").await;
+    assert_eq!(log.acts(waiting.exchange(), Action::RecordWaiting).len(), 1);
+    assert_eq!(log.acts(waiting.exchange(), Action::RecordAccepted).len(), 1);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_names_two_people_waits_and_merges_nobody() {
+    let hub = TestGateway::start().await;
+    let (city, today) = (hub.partner("city-oita"), hub.today());
+    let (one, other) = (Person::number(1, today), Person::number(2, today));
+    let modern = format!("{MODERN_HEADER}\n{}\n{}\n", modern_row(&one, OITA), modern_row(&other, OITA));
+    file(&city, MODERN, "utf-8", modern.into_bytes()).await.expect(202);
+    let both = Person { my_number: one.my_number.clone(), ..other.clone() };
+    let task = city.post(VACCINATIONS, &json!([registered_vaccination(&both, OITA, "V-1", today)])).await.expect(202);
+    let row = &task.json()["results"][0];
+    assert_eq!((&row["status"], &row["errors"][0]["code"]), (&json!("waiting"), &json!("subject_ambiguous")), "{row}");
+    let log = hub.log("oita").await;
+    assert_eq!(log.acts(task.exchange(), Action::RecordWaiting).len(), 1);
+    // Each of the two goes on by itself.
+    for (person, number) in [(&one, "V-2"), (&other, "V-3")] {
+        let task =
+            city.post(VACCINATIONS, &json!([registered_vaccination(person, OITA, number, today)])).await.expect(202);
+        assert_eq!(task.json()["results"][0]["status"], "registered");
+    }
+    let log = hub.log("oita").await;
+    let subjects: std::collections::BTreeSet<_> =
+        log.events.iter().filter(|e| e.action == Action::RecordAccepted).filter_map(|e| e.subject.clone()).collect();
+    assert_eq!(subjects.len(), 2);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_business_key_is_a_new_version_and_the_same_content_is_unchanged() {
+    let hub = TestGateway::start().await;
+    let (city, hospital, today) = (hub.partner("city-oita"), hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(1, today);
+    city.post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let first = immunization(&person, HOSPITAL_OITA, OITA, "V-1", today);
+    let mut changed = first.clone();
+    changed["lotNumber"] = json!("TEST-2");
+    let mut places = Vec::new();
+    for (body, status, state, version) in [
+        (&first, 201, "accepted", 1),
+        (&first, 200, "unchanged", 1),
+        (&changed, 201, "accepted", 2),
+        (&first, 201, "accepted", 3),
+    ] {
+        let reply = hospital.post("/fhir/Immunization", body).await.expect(status);
+        places.push(reply.header("location").to_owned());
+        let receipt = hospital.get(&format!("/v1/exchanges/{}", reply.exchange())).await.expect(200).json();
+        assert_eq!((&receipt["rows"][0]["state"], &receipt["rows"][0]["version"]), (&json!(state), &json!(version)));
+    }
+    assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
+    let pulled = city.get("/v1/mailbox").await.expect(200);
+    assert_eq!(pulled.header("tsunagi-batch-rows"), "3", "each version is delivered, the unchanged one is not");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_of_a_merged_municipality_reaches_its_successor_and_both_codes_are_noted() {
+    let hub = TestGateway::start().await;
+    let (city, hospital, today) = (hub.partner("city-oita"), hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(1, today);
+    city.post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let old = immunization(&person, HOSPITAL_OITA, "443611", "V-1", today);
+    let reply = hospital.post("/fhir/Immunization", &old).await.expect(201);
+    let log = hub.log("oita").await;
+    let [event] = log.acts(reply.exchange(), Action::RecordAccepted)[..] else { panic!("one leaf") };
+    assert_eq!(event.municipalities, ["443611", "442011"]);
+    let now = immunization(&person, HOSPITAL_OITA, OITA, "V-2", today);
+    let reply = hospital.post("/fhir/Immunization", &now).await.expect(201);
+    assert!(hub.log("oita").await.acts(reply.exchange(), Action::RecordAccepted)[0].municipalities.is_empty());
+    assert_eq!(city.get("/v1/mailbox").await.header("tsunagi-batch-rows"), "2");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_municipality_that_was_divided_or_never_was_is_never_guessed() {
+    let hub = TestGateway::start().await;
+    let (hospital, today) = (hub.partner("hospital-oita").speaking("en"), hub.today());
+    let person = Person::number(1, today);
+    let cases = [
+        ("193411", 422, "destination_ambiguous"),
+        ("131016", 422, "destination_unknown"),
+        ("471119", 422, "destination_unknown"),
+        ("44201", 422, "invalid_identifier"),
+    ];
+    for (code, status, said) in cases {
+        let body = immunization(&person, HOSPITAL_OITA, code, "V-1", today);
+        let reply = hospital.post("/fhir/Immunization", &body).await.expect(status);
+        assert_eq!(reply.code(), said, "{code}: {}", reply.text());
+        if said == "destination_ambiguous" {
+            assert!(reply.text().contains("192015") && reply.text().contains("194301"), "{}", reply.text());
+        }
+        assert_eq!(states(&hospital, reply.exchange()).await, ["refused"]);
+    }
+    for city in ["city-oita", "city-hakodate"] {
+        assert_eq!(hub.partner(city).get("/v1/mailbox").await.status, 204);
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_that_names_another_as_sender_is_refused() {
+    let hub = TestGateway::start().await;
+    let (hospital, today) = (hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(1, today);
+    hub.partner("city-oita").post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let posing = immunization(&person, HOSPITAL_HAKODATE, OITA, "V-1", today);
+    let reply = hospital.post("/fhir/Immunization", &posing).await.expect(403);
+    assert_eq!(reply.code(), "not_permitted");
+    let log = hub.log("oita").await;
+    let [event] = log.acts(reply.exchange(), Action::RecordRefused)[..] else { panic!("one leaf") };
+    assert_eq!(event.agent.participant.as_ref().map(|id| id.as_str()), Some("hospital-oita"));
+    hub.partner("hospital-hakodate").post("/fhir/Immunization", &posing).await.expect(201);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_without_a_channel_into_that_tenant_is_not_permitted() {
+    let hub = TestGateway::start().await;
+    let today = hub.today();
+    let person = Person::number(1, today);
+    let elsewhere = immunization(&person, HOSPITAL_OITA, "012025", "V-1", today);
+    let reply = hub.partner("hospital-oita").post("/fhir/Immunization", &elsewhere).await.expect(403);
+    assert_eq!(reply.code(), "not_permitted");
+    let certificate = birth_certificate(HOSPITAL_OITA, "B-1", OITA);
+    let reply = hub.partner("hospital-oita").post("/fhir/Bundle", &certificate).await.expect(403);
+    assert_eq!(reply.code(), "not_permitted");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_participant_without_any_channel_is_not_permitted_to_submit() {
+    let hub = TestGateway::start().await;
+    let shot = immunization(&Person::number(1, hub.today()), "4419920006", OITA, "V-1", hub.today());
+    let reply = hub.partner("hospital-idle").post("/fhir/Immunization", &shot).await;
+    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (403, "not_permitted"));
+    let reply = hub.partner("app-techo").post("/fhir/Immunization", &shot).await.expect(403);
+    assert_eq!(reply.code(), "not_permitted");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_answered_row_by_row_and_each_location_leads_to_its_record() {
+    let hub = TestGateway::start().await;
+    let (hospital, today) = (hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(1, today);
+    hub.partner("city-oita").post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let shot = |number: &str| immunization(&person, HOSPITAL_OITA, OITA, number, today);
+    let mut unknown = shot("V-2");
+    unknown["vaccineCode"]["coding"][0]["code"] = json!("no-such-vaccine");
+    let rows = [shot("V-1"), unknown, shot("V-3")];
+    let reply = hospital.post("/fhir/Bundle", &tsunagi_tests::papers::batch(&rows)).await.expect(200).json();
+    let statuses: Vec<&str> =
+        reply["entry"].as_array().unwrap().iter().map(|e| e["response"]["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["201", "422", "201"]);
+    assert_eq!(reply["entry"][1]["response"]["outcome"]["issue"][0]["details"]["coding"][0]["code"], "unmapped");
+    let now = hub.clock.now();
+    let consent = tsunagi_tests::papers::consent_of(&person.joined(), now, now + jiff::SignedDuration::from_mins(5));
+    hospital.post("/fhir/Consent", &consent).await.expect(201);
+    for index in [0, 2] {
+        let place = reply["entry"][index]["response"]["location"].as_str().unwrap();
+        let read = hospital.get(place).await;
+        assert_eq!(read.status, 200, "{place} leads nowhere");
+        assert_eq!(read.json()["resourceType"], "Immunization");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_individual_number_is_taken_from_municipalities_only() {
+    let hub = Setup::new()
+        .registered(
+            r#"
+            [[channel]]
+            id = "hospital-oita-reports-pmh"
+            participant = "hospital-oita"
+            tenant = "oita"
+            kind = "vaccination"
+            mode = "submit"
+            layout = "pmh_api/vaccination"
+            purpose = "TREAT"
+            from = "2026-01-01"
+            "#,
+        )
+        .start()
+        .await;
+    let person = Person::number(1, hub.today());
+    hub.partner("city-oita").post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let mut row = registered_vaccination(&person, OITA, "V-1", hub.today());
+    row.as_object_mut().unwrap().remove("municipalityIdentityKey");
+    let task = hub.partner("hospital-oita").post(VACCINATIONS, &json!([row])).await.expect(202).json();
+    assert_ne!(task["results"][0]["status"], "registered", "a hospital reached a person by 個人番号 (番号法20条)");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_individual_number_is_in_no_answer_no_metric_no_log_and_no_file() {
+    let hub = TestGateway::start().await;
+    let (city, hospital, today) = (hub.partner("city-oita"), hub.partner("hospital-oita"), hub.today());
+    let people: Vec<Person> = (10..14).map(|n| Person::number(n, today)).collect();
+    let mut said = String::new();
+    // Taken, refused, waiting and malformed alike.
+    let mut wrong = entitlement(&people[1]);
+    wrong["basicFiveInfo"]["sex"] = json!("9");
+    let both = Person { my_number: people[0].my_number.clone(), ..people[2].clone() };
+    let modern = format!("{MODERN_HEADER}\n{}\n{}", modern_row(&people[2], OITA), modern_row(&people[3], "99"));
+    let replies = [
+        city.post(REGISTER, &json!([entitlement(&people[0]), wrong])).await,
+        file(&city, MODERN, "utf-8", modern.into_bytes()).await,
+        city.post(VACCINATIONS, &json!([registered_vaccination(&both, OITA, "V-9", today)])).await,
+        city.send(Method::POST, REGISTER, &[], format!("[{{\"myNumber\":\"{}\"", people[3].my_number)).await,
+        hospital.get(&format!("/fhir/Immunization?patient.identifier=my_number|{}", people[0].my_number)).await,
+        city.post(
+            "/v1/requests",
+            &json!({
+                "purpose": "PUBHLTH", "legalBasis": "番号法19条", "tenants": ["hakodate"], "kinds": ["vaccination"],
+                "subject": { "system": "my_number", "value": people[0].my_number },
+            }),
+        )
+        .await,
+    ];
+    for reply in &replies {
+        said.push_str(&reply.text());
+        for path in
+            [format!("/v1/exchanges/{}", reply.exchange()), format!("/v1/exchanges/{}/rejections", reply.exchange())]
+        {
+            said.push_str(&city.get(&path).await.text());
+        }
+    }
+    said.push_str(&hub.operations("/metrics").await.1);
+    for tenant in ["hub", "oita", "hakodate"] {
+        said.push_str(&hub.log(tenant).await.text());
+    }
+    assert!(said.contains("refused") && said.contains("waiting"), "the rows were not what they should be: {said}");
+    let numbers: Vec<&str> = people.iter().map(|person| person.my_number.as_str()).collect();
+    for number in &numbers {
+        assert!(!said.contains(number), "{number}");
+    }
+    let mut secrets = numbers;
+    secrets.extend(people.iter().flat_map(Person::secrets));
+    assert_eq!(places_of(hub.folder.path(), &secrets), [], "in the clear on disk while it runs");
+    hub.finish().await;
+}
