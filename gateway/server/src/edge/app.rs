@@ -29,8 +29,8 @@ use super::requests::Answered;
 use super::token;
 use crate::gateway::Gateway;
 use crate::pipeline::acting::acting;
-use crate::pipeline::lookup::{Inquiry, channels, look_up_linked};
-use crate::pipeline::{Call, SignIn};
+use crate::pipeline::lookup::{Inquiry, channels, look_up_linked, tenants};
+use crate::pipeline::{Call, SignIn, turned_away};
 
 const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 
@@ -47,7 +47,7 @@ pub(super) async fn records(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
-    let sign_in = citizen(&gateway, &call, &headers)?;
+    let sign_in = citizen(&gateway, &call, &headers).await?;
     let (mut kind, mut since, mut only) = (None, None, None);
     for (name, value) in pairs(raw.as_deref().unwrap_or("")) {
         match name.as_str() {
@@ -100,7 +100,7 @@ pub(super) async fn give_consent(
     headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
-    let sign_in = citizen(&gateway, &call, &headers)?;
+    let sign_in = citizen(&gateway, &call, &headers).await?;
     let given: Given = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
     if given.expires_at.is_some_and(|end| end <= call.at) {
         return Err(bad_parameter("expiresAt"));
@@ -131,7 +131,7 @@ pub(super) async fn give_consent(
         kept.push(shown);
     }
     if kept.is_empty() {
-        return Err(Refused(Refusal::NotAvailable));
+        return Err(Refused(turned_away(&gateway, &call, "no_link").await));
     }
     Ok(answer::json(StatusCode::CREATED, MEDIA_TYPE, &json!({ "exchange": call.exchange, "consents": kept })))
 }
@@ -142,7 +142,7 @@ pub(super) async fn consents(
     Extension(call): Extension<Arc<Call>>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
-    let sign_in = citizen(&gateway, &call, &headers)?;
+    let sign_in = citizen(&gateway, &call, &headers).await?;
     let mut list = Vec::new();
     for (tenant, held) in linked(&gateway, &call, &sign_in, None).await? {
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
@@ -154,7 +154,7 @@ pub(super) async fn consents(
         list.extend(held.directives.iter().map(shown));
     }
     if list.is_empty() {
-        return Err(Refused(Refusal::NotAvailable));
+        return Err(Refused(turned_away(&gateway, &call, "no_directive").await));
     }
     Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &json!({ "exchange": call.exchange, "consents": list })))
 }
@@ -166,8 +166,10 @@ pub(super) async fn withdraw_consent(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
-    let sign_in = citizen(&gateway, &call, &headers)?;
-    let id = DirectiveId::parse(&id).map_err(|_| Refused(Refusal::NotAvailable))?;
+    let sign_in = citizen(&gateway, &call, &headers).await?;
+    let Ok(id) = DirectiveId::parse(&id) else {
+        return Err(Refused(turned_away(&gateway, &call, "no_directive").await));
+    };
     for (tenant, held) in linked(&gateway, &call, &sign_in, None).await? {
         let mut event = call.event(Action::DirectiveWithdrawn, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
@@ -183,7 +185,7 @@ pub(super) async fn withdraw_consent(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(Refused(Refusal::NotAvailable))
+    Err(Refused(turned_away(&gateway, &call, "no_directive").await))
 }
 
 /// What a municipality says of a sign-in.
@@ -223,16 +225,16 @@ pub(super) async fn link(
             let body = json!({ "exchange": call.exchange, "leaf": leaf });
             Ok(answer::json(StatusCode::CREATED, MEDIA_TYPE, &body))
         }
-        Err(StoreError::NotFound) => Err(Refused(Refusal::NotAvailable)),
+        Err(StoreError::NotFound) => Err(Refused(turned_away(&gateway, &call, "subject_unknown").await)),
         Err(error) => Err(error.into()),
     }
 }
 
-fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refused> {
+async fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refused> {
     if call.caller.participant.role != Role::App {
-        return Err(Refused(Refusal::NotAvailable));
+        return Err(Refused(turned_away(gateway, call, "not_an_app").await));
     }
-    Ok(token::sign_in(gateway, call, headers)?)
+    Ok(token::sign_in(gateway, call, headers).await?)
 }
 
 /// The tenants of the app's channels in which the sign-in is linked, each with what is held there of the subject; a
@@ -243,21 +245,19 @@ async fn linked(
     sign_in: &SignIn,
     only: Option<&SubjectKey>,
 ) -> Result<Vec<(TenantId, Held)>, Refused> {
-    let mut tenants: Vec<TenantId> =
-        channels(gateway, call, Mode::Lookup, |_| true).into_iter().map(|channel| channel.tenant).collect();
-    tenants.dedup();
+    let open = channels(gateway, call, Mode::Lookup, |_| true);
     // Records are read for their dates of birth alone: a proxy's term ends by them.
     let tables = gateway.tables.load_full();
     let kinds: Vec<KindName> = tables.kinds().map(|kind| kind.name.clone()).collect();
     let mut found = Vec::new();
-    for tenant in tenants {
+    for tenant in tenants(&open) {
         let may_act = |held: &Held| match acting(&tables, Flow::AppReads, held, call.today) {
             Some(Acting::Proxy(term)) => term.from <= call.today && term.until.is_none_or(|last| call.today <= last),
             other => other.is_some(),
         };
-        let subjects = gateway.store.linked(&tenant, &sign_in.issuer, &sign_in.sub).await?;
+        let subjects = gateway.store.linked(tenant, &sign_in.issuer, &sign_in.sub).await?;
         for subject in subjects.iter().filter(|key| only.is_none_or(|only| only == *key)) {
-            let held = gateway.store.held(&tenant, &sign_in.subject_ref(Some(subject)), &kinds).await?;
+            let held = gateway.store.held(tenant, &sign_in.subject_ref(Some(subject)), &kinds).await?;
             if let Some(held) = held.filter(|held| !held.non_disclosure && may_act(held)) {
                 found.push((tenant.clone(), held));
             }

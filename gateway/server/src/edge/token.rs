@@ -12,7 +12,7 @@ use tsunagi_core::refusal::Refusal;
 
 use crate::config::RawIssuer;
 use crate::gateway::{Gateway, StartFault};
-use crate::pipeline::{Call, SignIn};
+use crate::pipeline::{Call, SignIn, turned_away};
 
 /// Algorithms that are taken: signatures only. A token under a shared secret or none at all is refused.
 const ALGORITHMS: [Algorithm; 4] = [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
@@ -59,8 +59,11 @@ struct Confirmation {
 
 /// Reads the bearer token of a request. A token that is missing, foreign, expired or bound to another certificate gives
 /// the one answer that a lookup gives when it yields nothing.
-pub fn sign_in(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refusal> {
-    read(gateway, call, headers).ok_or(Refusal::NotAvailable)
+pub async fn sign_in(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refusal> {
+    match read(gateway, call, headers) {
+        Some(sign_in) => Ok(sign_in),
+        None => Err(turned_away(gateway, call, "token_refused").await),
+    }
 }
 
 fn read(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Option<SignIn> {

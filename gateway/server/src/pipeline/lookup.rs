@@ -17,7 +17,7 @@ use tsunagi_mappings::Tables;
 use tsunagi_store::{Held, Note, StoreError, SubjectRef};
 
 use super::acting::acting;
-use super::{Call, SignIn, refusal_of};
+use super::{Call, SignIn, refusal_of, turned_away};
 use crate::gateway::Gateway;
 
 /// How often a lookup starts over because the subject changed under it.
@@ -75,6 +75,11 @@ pub fn channels(gateway: &Gateway, call: &Call, mode: Mode, wanted: impl Fn(&Cha
         .collect()
 }
 
+/// The tenants at the other ends of channels, each once.
+pub fn tenants(channels: &[Channel]) -> BTreeSet<&TenantId> {
+    channels.iter().map(|channel| &channel.tenant).collect()
+}
+
 /// Asks every tenant of the channels, one at a time, and gives what may be seen. When it returns, the leaf of every
 /// disclosure and of every refusal is on disk.
 pub async fn look_up(
@@ -84,10 +89,9 @@ pub async fn look_up(
     subject: &SubjectRef,
     envelope: &Envelope,
 ) -> Result<Vec<Part>, Refusal> {
+    reaches_somebody(gateway, call, inquiry).await?;
     let mut parts = Vec::new();
-    let mut tenants: Vec<&TenantId> = inquiry.channels.iter().map(|channel| &channel.tenant).collect();
-    tenants.dedup();
-    for tenant in tenants {
+    for tenant in tenants(&inquiry.channels) {
         parts.extend(look_up_in(gateway, call, inquiry, (tenant, subject), envelope).await?);
     }
     Ok(parts)
@@ -103,10 +107,9 @@ pub async fn look_up_linked(
     only: Option<&SubjectKey>,
     envelope: &Envelope,
 ) -> Result<Vec<Part>, Refusal> {
+    reaches_somebody(gateway, call, inquiry).await?;
     let mut parts = Vec::new();
-    let mut tenants: Vec<&TenantId> = inquiry.channels.iter().map(|channel| &channel.tenant).collect();
-    tenants.dedup();
-    for tenant in tenants {
+    for tenant in tenants(&inquiry.channels) {
         let linked = gateway.store.linked(tenant, &sign_in.issuer, &sign_in.sub).await.map_err(refusal_of)?;
         let wanted: Vec<_> = linked.into_iter().filter(|key| only.is_none_or(|only| only == key)).map(Some).collect();
         for subject in if wanted.is_empty() { vec![None] } else { wanted } {
@@ -115,6 +118,17 @@ pub async fn look_up_linked(
         }
     }
     Ok(parts)
+}
+
+/// A caller without a channel gets what everyone gets who finds nothing; that it asked is in the hub's own log.
+async fn reaches_somebody(gateway: &Gateway, call: &Call, inquiry: &Inquiry<'_>) -> Result<(), Refusal> {
+    if !inquiry.channels.is_empty() {
+        return Ok(());
+    }
+    match turned_away(gateway, call, "no_channel").await {
+        Refusal::NotAvailable => Ok(()),
+        other => Err(other),
+    }
 }
 
 /// Asks one tenant.

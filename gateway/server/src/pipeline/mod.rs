@@ -11,11 +11,13 @@ use aws_lc_rs::digest;
 use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::fault::Lang;
-use tsunagi_core::id::{ExchangeId, SubjectKey};
+use tsunagi_core::id::{ExchangeId, SubjectKey, TenantId};
 use tsunagi_core::policy::{Purpose, Recipient};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Participant;
-use tsunagi_store::{StoreError, SubjectRef};
+use tsunagi_store::{Note, StoreError, SubjectRef};
+
+use crate::gateway::Gateway;
 
 /// A peer tied to its participant by its certificate.
 #[derive(Debug, Clone)]
@@ -91,6 +93,17 @@ impl SignIn {
         let text = format!("{}\n{}", self.issuer, self.sub);
         let digest = digest::digest(&digest::SHA256, text.as_bytes());
         hex::encode(digest.as_ref().get(..16).unwrap_or_default())
+    }
+}
+
+/// The one answer to a question that reaches no tenant: its leaf goes to the hub's own log, and `reason` nowhere else.
+pub async fn turned_away(gateway: &Gateway, call: &Call, reason: &str) -> Refusal {
+    let mut event = call.event(Action::LookupAnswered, EventOutcome::Denied);
+    event.reason = Some(reason.to_owned());
+    let note = Note { events: vec![event], rests_on: Vec::new(), directive: None };
+    match gateway.store.note(&TenantId::hub(), note).await {
+        Ok(_) => Refusal::NotAvailable,
+        Err(error) => refusal_of(error),
     }
 }
 

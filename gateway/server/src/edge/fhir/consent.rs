@@ -20,8 +20,8 @@ use tsunagi_store::SubjectRef;
 use super::{MEDIA_TYPE, query, resource};
 use crate::edge::answer::{self, Refused};
 use crate::gateway::Gateway;
-use crate::pipeline::lookup::channels;
-use crate::pipeline::{Call, refusal_of};
+use crate::pipeline::lookup::{channels, tenants};
+use crate::pipeline::{Call, refusal_of, turned_away};
 
 /// How far ahead of ours a desk's clock may be.
 const CLOCK_SKEW_SECS: i64 = 300;
@@ -105,21 +105,21 @@ pub(in crate::edge) async fn record(
     let identifier = resource::subject(&tables, &consent, consent.get("patient").unwrap_or(&Value::Null))
         .ok_or_else(|| bad("Consent.patient"))?;
     let subject = SubjectRef::Identifier(identifier);
-    let mut tenants: Vec<_> =
-        channels(&gateway, &call, Mode::Lookup, |_| true).into_iter().map(|channel| channel.tenant).collect();
-    tenants.dedup();
+    let open = channels(&gateway, &call, Mode::Lookup, |_| true);
     let mut kept = None;
-    for tenant in tenants {
-        let Some(held) = gateway.store.held(&tenant, &subject, &[]).await? else { continue };
+    for tenant in tenants(&open) {
+        let Some(held) = gateway.store.held(tenant, &subject, &[]).await? else { continue };
         let directive = statement.of(held.subject.clone());
         let mut event = call.event(Action::DirectiveRecorded, EventOutcome::Done);
         event.subject = Some(held.subject);
         event.directive = Some(directive.id.clone());
         let id = directive.id.clone();
-        gateway.store.record_directive(&tenant, directive, event).await?;
+        gateway.store.record_directive(tenant, directive, event).await?;
         kept = Some(id);
     }
-    let id = kept.ok_or(Refused(Refusal::NotAvailable))?;
+    let Some(id) = kept else {
+        return Err(Refused(turned_away(&gateway, &call, "subject_unknown").await));
+    };
     let body = json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "information", "code": "informational" }] });
     let mut response = answer::json(StatusCode::CREATED, MEDIA_TYPE, &body);
     if let Ok(location) = HeaderValue::from_str(&format!("/fhir/Consent/{id}")) {
@@ -141,18 +141,16 @@ pub(in crate::edge) async fn search(
     let tables = gateway.tables.load_full();
     let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));
     let subject = SubjectRef::Identifier(named.ok_or_else(|| bad("patient.identifier"))?);
-    let mut tenants: Vec<_> =
-        channels(&gateway, &call, Mode::Lookup, |_| true).into_iter().map(|channel| channel.tenant).collect();
-    tenants.dedup();
+    let open = channels(&gateway, &call, Mode::Lookup, |_| true);
     let mut entries = Vec::new();
-    for tenant in tenants {
-        let held = gateway.store.held(&tenant, &subject, &[]).await?;
+    for tenant in tenants(&open) {
+        let held = gateway.store.held(tenant, &subject, &[]).await?;
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
         event.subject = held.as_ref().map(|held| held.subject.clone());
         event.reason = Some("own_directives".to_owned());
         let rests_on = held.iter().map(|held| (held.subject.clone(), held.version)).collect();
         let note = tsunagi_store::Note { events: vec![event], rests_on, directive: None };
-        gateway.store.note(&tenant, note).await.map_err(refusal_of)?;
+        gateway.store.note(tenant, note).await.map_err(refusal_of)?;
         let own = held.into_iter().filter(|held| !held.non_disclosure).flat_map(|held| held.directives);
         entries.extend(
             own.filter(|d| d.stated_by == call.caller.participant.id).map(|d| json!({ "resource": write(&d) })),

@@ -25,7 +25,7 @@ use crate::edge::token;
 use crate::gateway::Gateway;
 use crate::pipeline::lookup::{Inquiry, Part, channels, look_up, look_up_linked};
 use crate::pipeline::request::in_period;
-use crate::pipeline::{Call, SignIn};
+use crate::pipeline::{Call, SignIn, turned_away};
 
 /// Searches: a `searchset`, empty where there is nothing to be seen, whatever the cause.
 pub(in crate::edge) async fn search(
@@ -41,7 +41,7 @@ pub(in crate::edge) async fn search(
         return Err(Refused(Refusal::NotFound));
     }
     let flow = flow_of(&call)?;
-    let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers)?) } else { None };
+    let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers).await?) } else { None };
     let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));
     let serves = |channel: &Channel| {
         tables.layout(&channel.layout).is_some_and(|layout| layout.serves().contains(&resource_type))
@@ -74,10 +74,12 @@ pub(in crate::edge) async fn one(
     Path((resource_type, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
-    let id = RecordId::parse(&id).map_err(|_| Refused(Refusal::NotAvailable))?;
+    let Ok(id) = RecordId::parse(&id) else {
+        return Err(Refused(turned_away(&gateway, &call, "no_record").await));
+    };
     let tables = gateway.tables.load_full();
     let flow = flow_of(&call)?;
-    let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers)?) } else { None };
+    let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers).await?) } else { None };
     let is_of_type = |channel: &Channel| {
         tables.layout(&channel.layout).is_some_and(|layout| layout.resource_type() == Some(&resource_type))
     };
@@ -107,7 +109,7 @@ pub(in crate::edge) fn flow_of(call: &Call) -> Result<Flow, Refusal> {
         Role::App => Ok(Flow::AppReads),
         Role::Hospital => Ok(Flow::HospitalReads),
         Role::Municipality => Ok(Flow::MunicipalityReads),
-        Role::Operator => Err(Refusal::NotAvailable),
+        Role::Operator => Err(Refusal::NotPermitted),
     }
 }
 
