@@ -19,6 +19,9 @@ pub struct IdentifierSystem {
     /// The systems that its parts stand in when a resource gives them one by one, in the order of the joined form.
     #[serde(default)]
     pub parts: Vec<String>,
+    /// A person has one value at a time; a second one is another person, or a mistake, and is never joined.
+    #[serde(default)]
+    pub single_valued: bool,
 }
 
 pub(crate) const FILE: &str = "identifiers.toml";

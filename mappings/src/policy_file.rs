@@ -34,6 +34,7 @@ pub(crate) fn read(text: Option<&str>, kinds: &BTreeSet<KindName>, faults: &mut 
     check_rules(&rules, kinds, faults);
     classes_are_whole.then(|| Policy {
         version: head.version,
+        attested_consent_hours: head.attested_consent_hours,
         proxy_ends_at_age: head.proxy_ends_at_age,
         class: values(classes),
         flow: values(flows),
@@ -99,5 +100,6 @@ fn values<T>(entries: Vec<Entry<T>>) -> Vec<T> {
 #[serde(deny_unknown_fields)]
 struct Head {
     version: String,
+    attested_consent_hours: u16,
     proxy_ends_at_age: u8,
 }

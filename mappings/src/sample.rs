@@ -306,6 +306,7 @@ reason = { ja = "要素がない", en = "no element" }
 
 pub(crate) const POLICY: &str = r#"version = "test-1"
 proxy_ends_at_age = 18
+attested_consent_hours = 24
 class = [{ name = "normal", label = { ja = "通常", en = "normal" } }]
 flow = [
     { flow = "app_reads", non_disclosure_denies = true },

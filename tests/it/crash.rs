@@ -20,7 +20,7 @@ use tsunagi_tests::process::{KeptHub, Served, config_of, partner, run};
 use tsunagi_tests::{Log, Partner, Reply, check_invariants};
 
 /// After how many receipts each kill comes, counted from its start: at the first transaction, in the middle, late.
-const KILLS: [usize; 5] = [1, 7, 29, 60, 110];
+const KILLS: [usize; 5] = [1, 4, 13, 28, 50];
 
 /// Senders of each kind at a time.
 const SENDERS: usize = 4;
@@ -49,7 +49,7 @@ impl Sheet {
     fn number(n: usize) -> Self {
         let today = today();
         let key = format!("crash-{n}");
-        if n % 2 == 0 {
+        if n.is_multiple_of(2) {
             let person = Person::number(n % CHILDREN, today);
             let body = immunization(&person, HOSPITAL_OITA, OITA, &document(n), today);
             return Self { sender: "hospital-oita", path: "/fhir/Immunization", key, body, rows: 1 };
@@ -173,7 +173,9 @@ async fn load_until(hub: &Path, next: &Arc<Next>, ledger: &mut Ledger, served: S
     while let Some((n, receipt)) = tokio::time::timeout(Duration::from_secs(120), given.recv()).await.unwrap() {
         counted += usize::from(receipt.is_some());
         ledger.sent.insert(n, receipt);
-        if counted >= receipts && let Some(served) = serving.take() {
+        if counted >= receipts
+            && let Some(served) = serving.take()
+        {
             tokio::task::spawn_blocking(|| served.kill()).await.unwrap();
         }
     }
@@ -271,7 +273,7 @@ async fn take_all(hub: &Path, ledger: &Ledger) {
         let batch = pulled.header("tsunagi-batch").to_owned();
         city.post("/v1/mailbox/ack", &json!({ "batch": batch })).await.expect(200);
     }
-    for n in ledger.sent.keys().filter(|n| *n % 2 == 0) {
+    for n in ledger.sent.keys().filter(|n| n.is_multiple_of(2)) {
         assert_eq!(text.matches(&document(*n)).count(), 1, "{}", document(*n));
     }
     assert_eq!(served.terminate().0, 0);

@@ -187,36 +187,6 @@ async fn handing_in_a_consent_does_not_tell_who_is_known_or_hidden() {
     hub.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_answer_to_a_hospital_has_its_leaf_when_it_arrives() {
-    let people = people(1);
-    let (hub, _, hospital) = town(&people).await;
-    let now = hub.clock.now();
-    let until = now + minutes(5);
-    let nobody = Person { recipient: "9999999".to_owned(), ..people[0].clone() };
-    let idle = hub.partner("hospital-idle");
-    let replies = [
-        ("eligibility", hospital.post(ELIGIBILITY, &eligibility(&people[0].joined(), Some(consent(now, until)))).await),
-        ("eligibility of nobody", hospital.post(ELIGIBILITY, &eligibility(&nobody.joined(), None)).await),
-        ("search", hospital.get(&search("Coverage", &people[0])).await),
-        ("search for nobody", hospital.get(&search("Coverage", &nobody)).await),
-        ("read of nothing", hospital.get("/fhir/Coverage/rc-00000000000000000000000000000000").await),
-        ("consent", hospital.post("/fhir/Consent", &consent_of(&people[0].joined(), now, until)).await),
-        ("consent of nobody", hospital.post("/fhir/Consent", &consent_of(&nobody.joined(), now, until)).await),
-        ("directives", hospital.get(&search("Consent", &people[0])).await),
-        ("search without a channel", idle.get(&search("Coverage", &people[0])).await),
-        ("eligibility without a channel", idle.post(ELIGIBILITY, &eligibility(&people[0].joined(), None)).await),
-    ];
-    let logs = [hub.log("oita").await, hub.log("hub").await];
-    let missing: Vec<&str> = replies
-        .iter()
-        .filter(|(_, reply)| logs.iter().all(|log| log.of(reply.exchange()).is_empty()))
-        .map(|(what, _)| *what)
-        .collect();
-    assert!(missing.is_empty(), "answered without a leaf: {missing:?}");
-    hub.finish().await;
-}
-
 /// The codes of the observations that a hospital sees of a mother.
 async fn observed(hospital: &Partner, mother: &Person) -> BTreeSet<String> {
     let path = format!("/fhir/Observation?patient.identifier={HANDBOOK_SYSTEM}|{}", mother.handbook);

@@ -4,11 +4,20 @@
 
 mod arrows;
 mod citizen;
+mod commands;
+mod crash;
 mod decisions;
 mod edge;
+mod faults;
+mod fhir_oracle;
+mod leaves;
+mod mailbox;
 mod mtls;
-mod submit;
+mod my_number;
 mod push;
 mod readme;
-mod crash;
-mod faults;
+mod requests;
+mod routing;
+mod sixth_kind;
+mod strings;
+mod submit;

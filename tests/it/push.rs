@@ -288,7 +288,8 @@ async fn a_server_that_cannot_prove_who_it_is_gets_nothing() {
     let registered = hub.partner("city-oita");
     registered.post("/pmh/v1/medicalSubsidy/registrationTasks", &json!([entitlement(&person)])).await.expect(202);
     let hospital = hub.partner("hospital-oita");
-    let sent = hospital.post("/fhir/Immunization", &immunization(&person, HOSPITAL_OITA, OITA, "P-1", hub.today())).await;
+    let sent =
+        hospital.post("/fhir/Immunization", &immunization(&person, HOSPITAL_OITA, OITA, "P-1", hub.today())).await;
     let receipt = hospital.get(&format!("/v1/exchanges/{}", sent.expect(201).exchange())).await.expect(200).json();
     for server in &mut servers {
         assert!(matches!(server.knock().await, Knock::Refused), "a request reached a server that is not the city's");
@@ -332,24 +333,21 @@ async fn a_worker_that_dies_leaves_its_delivery_to_the_next_when_its_lease_is_ov
     drop(folder);
 }
 
+/// The seal comes last: after the attempt under way, however long that takes.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drain_waits_for_the_attempt_under_way_and_seals_what_it_wrote() {
-    let mut town = Town::new(Setup::new()).await;
+async fn a_drain_seals_what_the_attempt_under_way_wrote() {
+    let mut town = Town::new(Setup::new().set("delivery.send_timeout_ms", 2_000)).await;
     let first = town.report(0, "P-1").await;
     let call = town.city.call().await;
     let Town { hub: TestGateway { folder, config, running, .. }, city, hospital } = town;
-    let edge = running.edge;
     let store = running.gateway.store.clone();
     // Its connection would keep the edge from draining at once.
     drop(hospital);
     let drained = tokio::spawn(running.drain());
-    // The edge takes no more connections: the drain has begun.
-    while tokio::net::TcpStream::connect(edge).await.is_ok() {}
-    call.answer(200);
+    call.say_nothing().await;
     drained.await.unwrap();
-    let id = DeliveryId::parse(&first).unwrap();
-    let found = store.delivery(&"oita".parse().unwrap(), &id).await.unwrap().unwrap();
-    assert_eq!(found.state, DeliveryState::Delivered);
+    let found = store.delivery(&"oita".parse().unwrap(), &DeliveryId::parse(&first).unwrap()).await.unwrap().unwrap();
+    assert_eq!((found.attempts, found.last_outcome.as_deref()), (1, Some("no_reply")));
     check_invariants(store.as_ref(), &open_signer(&config).unwrap().public_key()).await;
     drop((folder, city));
 }

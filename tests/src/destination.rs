@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::Pair;
 
 /// Longer than the hub takes to look at its outbox on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A server, until it is dropped.
 pub struct Destination {

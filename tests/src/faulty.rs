@@ -271,4 +271,8 @@ impl StoreAdmin for FaultyStore {
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {
         self.real.exchanges(limit).await
     }
+
+    async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
+        self.real.logs().await
+    }
 }

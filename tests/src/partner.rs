@@ -50,8 +50,8 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     status: StatusCode,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    headers: Vec<(String, String)>,
+    body: String,
 }
 
 impl Reply {
@@ -97,9 +97,10 @@ impl Reply {
     pub fn essence(&self) -> Exchange {
         let own = |name: &str| matches!(name, "date" | "tsunagi-exchange");
         let headers = self.headers.iter().filter(|(name, _)| !own(name.as_str()));
-        let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
         headers.sort();
-        let body = self.text().replace(self.exchange(), "ex").into_bytes();
+        let body = self.text().replace(self.exchange(), "ex");
         Exchange { status: self.status, headers, body }
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -200,6 +200,11 @@ impl Served {
         (status.code().unwrap_or(-1), log)
     }
 
+    /// Waits until it has ended by itself, and gives its exit code.
+    pub fn ended(self) -> i32 {
+        self.end().0.code().unwrap_or(-1)
+    }
+
     fn end(mut self) -> (ExitStatus, String) {
         // Its standard error closes when it ends.
         while self.lines.recv_timeout(LIMIT).is_ok() {}
@@ -248,34 +253,31 @@ pub fn partner(hub: &Path, name: &str, edge: SocketAddr) -> Partner {
 /// The hub that `tsunagi demo --keep` leaves.
 #[derive(Debug)]
 pub struct KeptHub {
-    folder: TempDir,
+    folder: PathBuf,
     /// The demo as it ran.
     pub demo: Ran,
 }
 
 impl KeptHub {
-    /// The demo's hub, played once and shared by all tests that only read it.
-    pub fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<KeptHub>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(hub) = shared.upgrade() {
-            return hub;
-        }
-        let hub = Arc::new(Self::play());
-        *shared = Arc::downgrade(&hub);
-        hub
-    }
-
-    /// Plays the demo into a folder of its own.
-    pub fn play() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let demo = run(folder.path(), &[], &["--lang", "en", "demo", "--keep", "hub"]).ended(0);
-        Self { folder, demo }
+    /// The demo's hub, played once for all tests of the run, which only read it. It stays in the target folder until a
+    /// later run sweeps it out: nothing is called when a test binary ends.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<KeptHub> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let profile = binary().parent().expect("the binary stands in a folder");
+            let all = profile.join("kept-hubs");
+            std::fs::create_dir_all(&all).expect("a folder can be made");
+            sweep(&all);
+            let folder = all.join(std::process::id().to_string());
+            std::fs::create_dir(&folder).expect("no other process has this number");
+            let demo = run(&folder, &[], &["--lang", "en", "demo", "--keep", "hub"]).ended(0);
+            Self { folder, demo }
+        })
     }
 
     /// The hub's folder.
     pub fn path(&self) -> PathBuf {
-        self.folder.path().join("hub")
+        self.folder.join("hub")
     }
 
     /// A copy that may be changed.
@@ -283,6 +285,21 @@ impl KeptHub {
         let copy = tempfile::tempdir().expect("a folder");
         copy_folder(&self.path(), copy.path());
         copy
+    }
+}
+
+/// Removes what was left by runs that are over: folders named after processes that are no more.
+fn sweep(all: &Path) {
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return;
+    }
+    for entry in std::fs::read_dir(all).expect("a folder can be read") {
+        let entry = entry.expect("a folder's entry");
+        if !processes.join(entry.file_name()).exists() || entry.file_name() == *std::process::id().to_string() {
+            // Another run may be sweeping too.
+            let _gone = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

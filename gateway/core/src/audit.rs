@@ -44,6 +44,8 @@ pub enum Action {
     RecordWaiting,
     /// The registry was changed.
     RegistryImported,
+    /// Refused rows were given back to their sender.
+    RejectionsReturned,
     /// This tenant was asked by another municipality.
     RequestAnswered,
     /// This tenant's municipality asked another tenant.

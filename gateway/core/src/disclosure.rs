@@ -69,7 +69,7 @@ pub struct Disclosure {
 }
 
 impl Disclosure {
-    /// Joins a permit with the records it is for and **drops every field whose class it does not cover**. A record
+    /// Joins a permit with the records it is for and **drops every field it does not cover**. A record
     /// of which nothing is left is dropped as a whole.
     pub fn new(permit: Permit, kind: &Kind, records: Vec<HeldRecord>) -> Result<Self, BindFault> {
         if kind.name != *permit.kind() || records.iter().any(|held| held.record.kind() != permit.kind()) {
@@ -80,7 +80,7 @@ impl Disclosure {
         }
         let mut records = records;
         for held in &mut records {
-            held.record.retain(|key| kind.field(key).is_some_and(|field| permit.classes().contains(&field.class)));
+            held.record.retain(|key| kind.field(key).is_some_and(|field| permit.covers(field)));
         }
         records.retain(|held| !held.record.fields().is_empty());
         Ok(Self { permit, records })

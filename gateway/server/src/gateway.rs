@@ -19,7 +19,7 @@ use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::send::Transport;
-use crate::edge::limits::RateLimits;
+use crate::edge::limits::{BodyBudget, Connections, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
 use crate::sealing::SealingState;
@@ -46,6 +46,10 @@ pub struct Gateway {
     pub issuers: ArcSwap<Issuers>,
     /// Requests for each participant.
     pub rates: RateLimits,
+    /// Memory for bodies.
+    pub bodies: BodyBudget,
+    /// Connections of each certificate.
+    pub connections: Arc<Connections>,
     /// Whether sealing keeps up.
     pub sealing: SealingState,
     /// Signs checkpoints.
@@ -75,6 +79,8 @@ impl Gateway {
         let signer = open_signer(&config)?;
         Ok(Arc::new(Self {
             rates: RateLimits::new(config.edge.rate_per_second, config.edge.rate_burst),
+            bodies: BodyBudget::new(config.edge.max_body_bytes_at_once, config.edge.max_body_bytes),
+            connections: Arc::default(),
             sealing: SealingState::default(),
             tables: ArcSwap::from_pointee(tables),
             registry: ArcSwap::from_pointee(registry),
@@ -107,7 +113,8 @@ impl Gateway {
     /// Takes over a registry that another process imported.
     pub async fn refresh_registry(&self) -> Result<(), StoreError> {
         let (version, entries) = self.store.registry().await?;
-        if version == self.registry_version.load(Ordering::Acquire) {
+        // A slower reader must not bring an older registry back.
+        if version <= self.registry_version.load(Ordering::Acquire) {
             return Ok(());
         }
         match Registry::parse(entries) {
@@ -166,6 +173,7 @@ impl Running {
                 tracing::error!(%error, "a task of the gateway did not end well");
             }
         }
+        crate::sealing::seal_all(&self.gateway).await;
     }
 }
 

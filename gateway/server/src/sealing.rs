@@ -4,7 +4,7 @@
 //! the edge answers 503: a hub that cannot prove what it does must not go on doing it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -17,69 +17,71 @@ use crate::gateway::Gateway;
 /// How many leaves one checkpoint takes in at most.
 const BATCH: usize = 10_000;
 
+/// How many checkpoints one log gets in a row.
+const CHECKPOINTS_AT_A_TIME: usize = 8;
+
 /// Whether sealing keeps up.
 #[derive(Debug, Default)]
 pub struct SealingState {
-    behind: AtomicBool,
-    lag_secs: AtomicI64,
+    /// Unix seconds of the last moment at which every log was known to be sealed up to then; 0 before the first.
+    sealed_up_to: AtomicI64,
 }
 
 impl SealingState {
-    /// True if the oldest unsealed leaf is older than the tolerance.
-    pub fn is_behind(&self) -> bool {
-        self.behind.load(Ordering::Relaxed)
+    /// Seconds since every log was last sealed. It grows by itself where the sealing task hangs or has died.
+    pub fn lag_secs(&self, now: Timestamp) -> i64 {
+        match self.sealed_up_to.load(Ordering::Relaxed) {
+            0 => 0,
+            sealed => (now.as_second() - sealed).max(0),
+        }
     }
 
-    /// Age of the oldest unsealed leaf of any log, in seconds.
-    pub fn lag_secs(&self) -> i64 {
-        self.lag_secs.load(Ordering::Relaxed)
+    /// True if the lag is past what is tolerated.
+    pub fn is_behind(&self, now: Timestamp, tolerance: std::time::Duration) -> bool {
+        self.lag_secs(now) > i64::try_from(tolerance.as_secs()).unwrap_or(i64::MAX)
     }
 }
 
-/// Seals until told to stop, and once more then.
+/// Seals until told to stop. The last seal comes when everything else has ended: see [`crate::gateway::Running::drain`].
 pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => seal_all(&gateway).await,
-            _ = stopping.changed() => {
-                seal_all(&gateway).await;
-                return;
-            }
+            _ = stopping.changed() => return,
         }
     }
 }
 
-/// Seals every log up to now.
+/// Seals every log once, up to what it holds now.
 pub async fn seal_all(gateway: &Gateway) {
+    let began = gateway.clock.now();
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
-    let mut oldest: Option<Timestamp> = None;
+    let mut all_done = true;
     for tenant in tenants {
-        match seal(gateway, &tenant).await {
-            Ok(None) => {}
-            Ok(Some(left)) => oldest = Some(oldest.map_or(left, |o| o.min(left))),
+        match seal(gateway, &tenant, began).await {
+            Ok(done) => all_done &= done,
             Err(error) => {
+                all_done = false;
                 tracing::error!(%tenant, %error, "sealing failed");
-                let unsealed = gateway.store.unsealed(&tenant, 1).await.ok().and_then(|u| u.oldest);
-                oldest = oldest.into_iter().chain(unsealed).min();
             }
         }
     }
-    let lag = oldest.map_or(0, |since| gateway.clock.now().as_second() - since.as_second());
-    let tolerance = i64::try_from(gateway.config.sealing_tolerance.as_secs()).unwrap_or(i64::MAX);
-    gateway.sealing.lag_secs.store(lag, Ordering::Relaxed);
-    gateway.sealing.behind.store(lag > tolerance, Ordering::Relaxed);
-    metrics::gauge!("tsunagi_sealing_lag_seconds").set(lag as f64);
+    if all_done {
+        gateway.sealing.sealed_up_to.store(began.as_second(), Ordering::Relaxed);
+    }
+    metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag_secs(gateway.clock.now()) as f64);
 }
 
-/// Seals one log, batch by batch; gives the time of the oldest leaf that is left.
-async fn seal(gateway: &Gateway, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
-    loop {
+/// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log
+/// does not keep the others waiting.
+async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<bool, StoreError> {
+    for _ in 0..CHECKPOINTS_AT_A_TIME {
         let unsealed = gateway.store.unsealed(tenant, BATCH).await?;
-        if unsealed.leaves.is_empty() {
-            return Ok(None);
+        if unsealed.leaves.is_empty() || unsealed.oldest.is_none_or(|oldest| began < oldest) {
+            return Ok(true);
         }
         let mut frontier = Frontier::from_parts(unsealed.sealed, unsealed.frontier)
             .ok_or_else(|| StoreError::Corrupt("the frontier does not fit its size".to_owned()))?;
@@ -101,6 +103,7 @@ async fn seal(gateway: &Gateway, tenant: &TenantId) -> Result<Option<Timestamp>,
             Err(error) => return Err(error),
         }
     }
+    Ok(false)
 }
 
 /// The origin line of a tenant's checkpoints.

@@ -1,5 +1,7 @@
 //! What goes into the store and what comes out.
 
+use std::collections::BTreeSet;
+
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use tsunagi_core::audit::AuditEvent;
@@ -90,9 +92,12 @@ pub struct NewRecord {
     pub record: Record,
     /// Whose it is: every identifier it carries.
     pub identifiers: Vec<Identifier>,
-    /// The subject to make where no identifier is known; `None` where this sender may not make one.
+    /// The systems of which a subject has one value at a time: another value is another person, or a mistake.
+    pub single_valued: BTreeSet<IdentifierSystem>,
+    /// The subject to make where no identifier is known; `None` where this sender may not make one. Who may make
+    /// subjects may also give a known one more identifiers; the identifiers of all others only find.
     pub new_subject: Option<SubjectKey>,
-    /// Sets or clears the subject's non-disclosure flag.
+    /// What this record says of the subject's non-disclosure flag; `None` where it has no say.
     pub non_disclosure: Option<bool>,
     /// "The same record again".
     pub business_key: Vec<String>,
@@ -115,11 +120,12 @@ pub struct NewDelivery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Accepted {
     /// Durable. `exchange` is the earlier id if this repeats an earlier exchange; rows that were there already come
-    /// back as they were decided then.
+    /// back as they were decided then, under whatever tenant that was.
     Durable {
         /// The exchange to quote.
         exchange: ExchangeId,
-        /// A result for each row of the call, in order.
+        /// A result for each row of the call, in order. Of an exchange that was complete before: those of the rows of
+        /// the call that it has, by their numbers.
         rows: Vec<RowResult>,
         /// True if this repeats an earlier exchange.
         repeated: bool,
@@ -153,9 +159,9 @@ pub struct Held {
     pub subject: SubjectKey,
     /// Grows with every change of flag, directives, links or records of the subject.
     pub version: u64,
-    /// The non-disclosure flag.
+    /// The non-disclosure flag: true while the newest version of any record says so.
     pub non_disclosure: bool,
-    /// All directives, in force or not.
+    /// The directives: all that may still be in force, and the newest 50 of those that have ended.
     pub directives: Vec<Directive>,
     /// The newest version of each record of the kinds asked for; tombstones are left out.
     pub records: Vec<HeldRecord>,
@@ -243,9 +249,9 @@ pub struct Claimed {
     pub record: HeldRecord,
     /// The subject's version.
     pub subject_version: u64,
-    /// The non-disclosure flag.
+    /// The non-disclosure flag, as in [`Held`].
     pub non_disclosure: bool,
-    /// All directives.
+    /// The directives, as in [`Held`].
     pub directives: Vec<Directive>,
 }
 
@@ -267,6 +273,8 @@ pub struct Settlement {
 pub enum SettledState {
     /// At its end or out of the schedule.
     Ended(DeliveryState),
+    /// Given back untried: due at once, and the claim does not count as an attempt.
+    Released,
     /// To be tried again.
     RetryAt(Timestamp),
 }
@@ -339,7 +347,7 @@ pub enum VerifyFault {
     Added(u64),
     /// This leaf is not what was written.
     Changed(u64),
-    /// The checkpoint of this size does not fit the leaves under it, or its signature is wrong.
+    /// The checkpoint of this size does not fit the leaves under it, its signature is wrong, or it is gone.
     Checkpoint(u64),
     /// This leaf is gone.
     Removed(u64),

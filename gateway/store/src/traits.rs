@@ -21,11 +21,15 @@ use crate::error::StoreError;
 pub trait Store: Send + Sync {
     /// Keeps rows: subject, record version, deliveries, row results, idempotency key and audit leaves, all or nothing.
     ///
-    /// The subject is the one that the identifiers name. None known: `new_subject`, or the row waits. Several: the row
-    /// waits. A subject found gains the record's other identifiers, unless one of them is another subject's already:
-    /// then that is "several". Equal business key: a new version; equal content too: [`RowState::Unchanged`], and
-    /// nothing new is written but the row and its leaf. Rows that wait for a subject that this call makes known are
-    /// taken up in the same transaction, and their row results change from waiting to accepted.
+    /// The subject is the one that the identifiers name. None known: `new_subject`, or the row waits. Several, or one
+    /// who has another identifier of a system that is `single_valued`: the row waits. A subject found gains the
+    /// record's other identifiers if the sender may also make subjects; otherwise they are matched and not kept. Equal
+    /// business key: a new version; equal content and flag too: [`RowState::Unchanged`], and nothing new is written
+    /// but the row and its leaf. Rows that wait for a subject that this call makes known are taken up in the same
+    /// transaction, and their row results change from waiting to accepted.
+    ///
+    /// A row is decided once: a row of this exchange that has its result, in this tenant or another, keeps it. Once an
+    /// exchange is complete no row is added to it.
     ///
     /// [`RowState::Unchanged`]: tsunagi_core::exchange::RowState::Unchanged
     async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError>;
@@ -151,10 +155,11 @@ pub trait AuditLog: Send + Sync {
 /// What the operator does.
 #[async_trait]
 pub trait StoreAdmin: Send + Sync {
-    /// Brings the tables up to this version; safe to call at every start.
+    /// Brings the tables up to this version; safe to call at every start. `Corrupt` under another master key than the
+    /// one the store was made with.
     async fn migrate(&self) -> Result<(), StoreError>;
 
-    /// Succeeds if a write would.
+    /// Succeeds if a write would, and if the master key is the one this store was made with.
     async fn ready(&self) -> Result<(), StoreError>;
 
     /// The registry and its version, which grows with every import.
@@ -165,6 +170,9 @@ pub trait StoreAdmin: Send + Sync {
 
     /// Exchanges of all senders, newest first.
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError>;
+
+    /// Every tenant of whose audit log there is any trace, whether the registry knows it or not; the hub among them.
+    async fn logs(&self) -> Result<Vec<TenantId>, StoreError>;
 }
 
 /// All of it; what the gateway holds.

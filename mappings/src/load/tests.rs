@@ -141,8 +141,8 @@ kinds/visit.toml:79: field.sex.code_system: there is no codes/gender.csv
 kinds/visit.toml:103: field.finding: finding is here twice
 municipalities/some.csv:2: code: 442012: the check digit of the municipality code does not hold
 policy/default.toml: flow: AppReads has no line
-policy/default.toml:12: rule[1].classes: there is no class odd
-policy/default.toml:12: rule[1].kinds: there is no kind meeting
+policy/default.toml:13: rule[1].classes: there is no class odd
+policy/default.toml:13: rule[1].kinds: there is no kind meeting
 tables/fhir_r4/visit.toml: sex is neither in a [[row]] nor in a [[lost]]
 tables/fhir_r4/visit.toml:13: row[1].path: there is no shorthand nick
 tables/fhir_r4/visit.toml:26: row[5].path: [ and ] do not match

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jiff::civil::date;
 use tsunagi_core::document::{Content, Document, Node};
 use tsunagi_core::fault::RowCode;
-use tsunagi_core::id::FieldKey;
+use tsunagi_core::id::{FieldKey, KindName};
+use tsunagi_core::kind::Field;
 use tsunagi_core::value::{Value, ValueType};
 
 use super::*;
@@ -25,6 +26,22 @@ fn every_case_holds() {
     let failures: Vec<String> =
         tables.run_cases().into_iter().map(|f| format!("{}: {}: {}", f.file, f.case, f.reason)).collect();
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Long texts are free texts, in which anything may stand; those of a certificate of entitlement are the scheme's words.
+#[test]
+fn free_text_about_health_stays_with_the_municipality_unless_a_consent_names_it() {
+    let tables = tables();
+    let kept = ["raw_input", "never_outward", "municipality_only", "whereabouts"];
+    for name in ["checkup_infant", "checkup_maternal", "vaccination"] {
+        let kind = tables.kind(&KindName::parse(name).unwrap()).unwrap();
+        let long =
+            |field: &&Field| field.value_type == ValueType::Text && field.max_length.is_some_and(|max| max >= 200);
+        assert!(kind.fields.iter().any(|field| long(&field)), "{name} has free text");
+        for field in kind.fields.iter().filter(long) {
+            assert!(kept.contains(&field.class.as_str()), "{name} {}: {}", field.key, field.class);
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use crate::registry::Role;
 use crate::value::{Value, ValueType};
 
 const LOT: &str = "lot_number";
+const TEST: &str = "hbs_antigen";
+const OTHER_TEST: &str = "hcv_antibody";
 const ADDRESS: &str = "subject.address";
 const LOCAL: &str = "local_number";
 
@@ -50,7 +52,12 @@ fn kind(name: &str) -> Kind {
     Kind {
         name: KindName::parse(name).unwrap(),
         label: Bilingual::new("予防接種記録", "vaccination record"),
-        fields: vec![field(LOT, "normal"), field(ADDRESS, "whereabouts")],
+        fields: vec![
+            field(LOT, "normal"),
+            field(TEST, "self_viewable"),
+            field(OTHER_TEST, "self_viewable"),
+            field(ADDRESS, "whereabouts"),
+        ],
         subject: SubjectRule {
             identifiers: Vec::new(),
             created_by: BTreeSet::new(),
@@ -69,26 +76,33 @@ fn kind(name: &str) -> Kind {
 
 /// A permit for the fields of class `normal` of one subject's vaccinations, made the only way there is.
 fn permit(recipient: &str, of: &SubjectKey) -> Permit {
+    permit_naming(recipient, of, &[])
+}
+
+/// The same, and for those of class `self_viewable` that are named.
+fn permit_naming(recipient: &str, of: &SubjectKey, named: &[&str]) -> Permit {
     let flow = Flow::HospitalReads;
     let class = |name| ClassRule { name: class(name), label: Bilingual::new("", ""), hidden_by_non_disclosure: false };
+    let rule = |of, only_if_named| PolicyRule {
+        id: "r".to_owned(),
+        flow,
+        kinds: BTreeSet::new(),
+        purposes: BTreeSet::new(),
+        classes: BTreeSet::from([class(of).name]),
+        effect: Effect::Statute,
+        clause: "予防接種法".to_owned(),
+        only_if_named,
+        not_for_proxy: false,
+        from: None,
+        until: None,
+    };
     let policy = Policy {
         version: "test-1".to_owned(),
+        attested_consent_hours: 24,
         proxy_ends_at_age: 18,
-        class: vec![class("normal"), class("whereabouts")],
+        class: vec![class("normal"), class("self_viewable"), class("whereabouts")],
         flow: vec![FlowRule { flow, non_disclosure_denies: true, basis_must_be_stated: false }],
-        rule: vec![PolicyRule {
-            id: "r".to_owned(),
-            flow,
-            kinds: BTreeSet::new(),
-            purposes: BTreeSet::new(),
-            classes: BTreeSet::from([class("normal").name]),
-            effect: Effect::Statute,
-            clause: "予防接種法".to_owned(),
-            only_if_named: false,
-            not_for_proxy: false,
-            from: None,
-            until: None,
-        }],
+        rule: vec![rule("normal", false), rule("self_viewable", true)],
     };
     let question = Question {
         flow,
@@ -100,7 +114,7 @@ fn permit(recipient: &str, of: &SubjectKey) -> Permit {
         kind: &kind("vaccination"),
         purpose: None,
         stated_basis: None,
-        named_classes: &BTreeSet::new(),
+        named_items: &named.iter().map(|name| key(name)).collect(),
         directives: &[],
         at: Timestamp::UNIX_EPOCH,
         today: date(2026, 4, 1),
@@ -159,6 +173,21 @@ fn fields_that_are_not_covered_leave_no_trace() {
         .collect();
     assert_eq!(seen, [(&record_id(1), vec![LOT]), (&record_id(3), vec![LOT])]);
     assert_eq!(disclosed.classes_seen(&kind("vaccination")), BTreeSet::from([class("normal")]));
+}
+
+#[test]
+fn a_named_item_travels_and_its_sibling_does_not() {
+    let seen = |named: &[&str]| {
+        let records = vec![held(1, "vaccination", &[LOT, TEST, OTHER_TEST]), held(2, "vaccination", &[OTHER_TEST])];
+        let permit = permit_naming("hospital-2", &subject(1), named);
+        let disclosed = Disclosure::new(permit, &kind("vaccination"), records).unwrap();
+        let fields = |held: &HeldRecord| held.record.fields().keys().map(|key| key.as_str().to_owned()).collect();
+        disclosed.records().iter().map(fields).collect::<Vec<Vec<String>>>()
+    };
+    assert_eq!(seen(&[]), [[LOT]]);
+    assert_eq!(seen(&[TEST]), [[TEST, LOT]]);
+    assert_eq!(seen(&[ADDRESS]), [[LOT]]);
+    assert_eq!(seen(&[TEST, OTHER_TEST]), [vec![TEST, OTHER_TEST, LOT], vec![OTHER_TEST]]);
 }
 
 #[test]

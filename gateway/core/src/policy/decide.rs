@@ -1,12 +1,12 @@
 //! The decision (同意判定): pure, total, and the only maker of a [`Permit`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClassName, DirectiveId, KindName, ParticipantId, SubjectKey, TenantId};
-use crate::kind::Kind;
+use crate::id::{ClassName, DirectiveId, FieldKey, KindName, ParticipantId, SubjectKey, TenantId};
+use crate::kind::{Field, Kind};
 use crate::registry::Role;
 
 use super::directive::{Directive, DirectiveEffect};
@@ -62,8 +62,8 @@ pub struct Question<'a> {
     pub purpose: Option<Purpose>,
     /// The legal basis the caller states.
     pub stated_basis: Option<&'a str>,
-    /// The classes the caller names one by one.
-    pub named_classes: &'a BTreeSet<ClassName>,
+    /// The items the caller names one by one, by their field keys; a statute with `only_if_named` opens these alone.
+    pub named_items: &'a BTreeSet<FieldKey>,
     /// The subject's directives, in force or not.
     pub directives: &'a [Directive],
     /// The moment it is decided for.
@@ -112,6 +112,7 @@ pub struct Permit {
     kind: KindName,
     purpose: Option<Purpose>,
     classes: BTreeSet<ClassName>,
+    items: BTreeMap<ClassName, BTreeSet<FieldKey>>,
     bases: BTreeSet<Basis>,
     policy_version: String,
     decided_at: Timestamp,
@@ -142,9 +143,18 @@ impl Permit {
     pub fn purpose(&self) -> Option<Purpose> {
         self.purpose
     }
-    /// What may be seen.
+    /// The classes of which something may be seen: the whole class, unless [`Permit::items`] narrows it.
     pub fn classes(&self) -> &BTreeSet<ClassName> {
         &self.classes
+    }
+    /// For the classes that are not open as a whole, the fields that are: those the caller named. Never an empty set.
+    pub fn items(&self) -> &BTreeMap<ClassName, BTreeSet<FieldKey>> {
+        &self.items
+    }
+    /// True if this field may be seen: its class is open, as a whole or for this field.
+    pub fn covers(&self, field: &Field) -> bool {
+        self.classes.contains(&field.class)
+            && self.items.get(&field.class).is_none_or(|items| items.contains(&field.key))
     }
     /// Why.
     pub fn bases(&self) -> &BTreeSet<Basis> {
@@ -200,7 +210,7 @@ pub struct Denial {
 pub enum Decision {
     /// No.
     Deny(Denial),
-    /// Yes, for the classes in the permit.
+    /// Yes, for what the permit covers.
     Permit(Permit),
 }
 
@@ -212,7 +222,7 @@ pub enum Decision {
 pub fn decide(question: &Question<'_>, policy: &Policy) -> Decision {
     match visible(question, policy) {
         Err((reason, basis)) => Decision::Deny(Denial { reason, basis, policy_version: policy.version.clone() }),
-        Ok((classes, bases)) => Decision::Permit(Permit {
+        Ok(Visible { classes, items, bases }) => Decision::Permit(Permit {
             flow: question.flow,
             tenant: question.tenant.clone(),
             recipient: question.recipient.participant.clone(),
@@ -220,6 +230,7 @@ pub fn decide(question: &Question<'_>, policy: &Policy) -> Decision {
             kind: question.kind.name.clone(),
             purpose: question.purpose,
             classes,
+            items,
             bases,
             policy_version: policy.version.clone(),
             decided_at: question.at,
@@ -230,8 +241,18 @@ pub fn decide(question: &Question<'_>, policy: &Policy) -> Decision {
 /// Why not, and by which rule or directive.
 type Refused = (DenialReason, String);
 
-/// The classes that may be seen, at least one, and what they rest on.
-fn visible(question: &Question<'_>, policy: &Policy) -> Result<(BTreeSet<ClassName>, BTreeSet<Basis>), Refused> {
+/// What may be seen of at least one class, and what that rests on.
+#[derive(Default)]
+struct Visible {
+    classes: BTreeSet<ClassName>,
+    items: BTreeMap<ClassName, BTreeSet<FieldKey>>,
+    bases: BTreeSet<Basis>,
+}
+
+/// What opens a class, and the only fields it opens if not all.
+type Opened = (Basis, Option<BTreeSet<FieldKey>>);
+
+fn visible(question: &Question<'_>, policy: &Policy) -> Result<Visible, Refused> {
     let nothing = (DenialReason::NothingPermits, String::new());
     let Some(flow) = policy.flow.iter().find(|rule| rule.flow == question.flow) else { return Err(nothing) };
     if question.non_disclosure && flow.non_disclosure_denies {
@@ -242,19 +263,19 @@ fn visible(question: &Question<'_>, policy: &Policy) -> Result<(BTreeSet<ClassNa
     {
         return Err((DenialReason::ProxyEnded, String::new()));
     }
-    let mut classes = BTreeSet::new();
-    let mut bases = BTreeSet::new();
+    let mut visible = Visible::default();
     let mut refused = nothing;
     for class in question.kind.classes() {
         match decide_class(question, policy, flow.basis_must_be_stated, class) {
-            Ok(basis) => {
-                classes.insert(class.clone());
-                bases.insert(basis);
+            Ok((basis, only)) => {
+                visible.classes.insert(class.clone());
+                visible.items.extend(only.map(|fields| (class.clone(), fields)));
+                visible.bases.insert(basis);
             }
             Err(reason) => refused = weightier(refused, reason),
         }
     }
-    if classes.is_empty() { Err(refused) } else { Ok((classes, bases)) }
+    if visible.classes.is_empty() { Err(refused) } else { Ok(visible) }
 }
 
 fn decide_class(
@@ -262,7 +283,7 @@ fn decide_class(
     policy: &Policy,
     basis_must_be_stated: bool,
     class: &ClassName,
-) -> Result<Basis, Refused> {
+) -> Result<Opened, Refused> {
     let mut refused = (DenialReason::NothingPermits, String::new());
     let Some(declared) = policy.class.iter().find(|rule| rule.name == *class) else { return Err(refused) };
     if question.non_disclosure && declared.hidden_by_non_disclosure {
@@ -277,19 +298,29 @@ fn decide_class(
     if let Some(directive) = question.directives.iter().find(|d| denies(d, question, class)) {
         return Err((DenialReason::DirectiveDenies, directive.id.to_string()));
     }
-    for rule in with(Effect::Statute).filter(|rule| !rule.only_if_named || question.named_classes.contains(class)) {
+    // A rule for the whole class comes before one for named items, so that naming an item never hides the others.
+    let whole = with(Effect::Statute).filter(|rule| !rule.only_if_named).map(|rule| (rule, None));
+    let named = named_of(question, class);
+    let by_name = with(Effect::Statute).filter(|rule| rule.only_if_named && !named.is_empty());
+    for (rule, only) in whole.chain(by_name.map(|rule| (rule, Some(&named)))) {
         if !basis_must_be_stated || question.stated_basis == Some(rule.clause.as_str()) {
-            return Ok(Basis::Statute { clause: rule.clause.clone(), rule: rule.id.clone() });
+            return Ok((Basis::Statute { clause: rule.clause.clone(), rule: rule.id.clone() }, only.cloned()));
         }
         refused = weightier(refused, (DenialReason::BasisNotStated, rule.id.clone()));
     }
     for rule in with(Effect::Consent) {
         match consent(question, class, rule) {
-            Ok(id) => return Ok(Basis::Directive { id, rule: rule.id.clone() }),
+            Ok(id) => return Ok((Basis::Directive { id, rule: rule.id.clone() }, None)),
             Err(reason) => refused = weightier(refused, (reason, rule.id.clone())),
         }
     }
     Err(refused)
+}
+
+/// The fields of a class that the caller names.
+fn named_of(question: &Question<'_>, class: &ClassName) -> BTreeSet<FieldKey> {
+    let of_class = question.kind.fields.iter().filter(|field| field.class == *class).map(|field| &field.key);
+    of_class.filter(|key| question.named_items.contains(*key)).cloned().collect()
 }
 
 /// The directive in force that permits what the rule asks consent for, or what became of the ones that did.

@@ -89,6 +89,8 @@ pub struct Policy {
     pub version: String,
     /// The age at which a proxy's right for a child ends.
     pub proxy_ends_at_age: u8,
+    /// How long a consent lasts at the most that a hospital attests at its desk.
+    pub attested_consent_hours: u16,
     /// The disclosure classes there are.
     pub class: Vec<ClassRule>,
     /// How each flow treats flag, purpose and legal basis.
@@ -145,7 +147,8 @@ pub struct PolicyRule {
     /// The statute, e.g. `母子保健法19条の2`; for [`Effect::Statute`] and [`Effect::Never`].
     #[serde(default)]
     pub clause: String,
-    /// The classes must be named in the request or the directive, one by one.
+    /// Only what is named: of a [`Effect::Statute`] the items the request names, of an [`Effect::Consent`] the classes
+    /// the directive names.
     #[serde(default)]
     pub only_if_named: bool,
     /// Holds for the person, not for a proxy.

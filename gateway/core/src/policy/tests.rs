@@ -22,6 +22,10 @@ const TOWN: &str = "municipality_only";
 const WHERE: &str = "whereabouts";
 const CLASSES: [&str; 6] = [NORMAL, DERIVED, SELF, NEVER, TOWN, WHERE];
 
+/// The items of class [`SELF`], of which a request may name one and not the other.
+const TEST_A: &str = "item.self_viewable";
+const TEST_B: &str = "second.self_viewable";
+
 const KIND: &str = "maternal_checkup";
 const ASKER: &str = "asker-1";
 const CLAUSE: &str = "母子保健法19条の2";
@@ -39,6 +43,10 @@ fn kinds(texts: &[&str]) -> BTreeSet<KindName> {
     names(texts, |text| KindName::parse(text).unwrap())
 }
 
+fn items(texts: &[&str]) -> BTreeSet<FieldKey> {
+    names(texts, |text| FieldKey::parse(text).unwrap())
+}
+
 fn now() -> Timestamp {
     "2026-04-01T03:00:00Z".parse().unwrap()
 }
@@ -53,8 +61,8 @@ fn subject(number: u8) -> SubjectKey {
 
 fn kind() -> Kind {
     let key = |text: &str| FieldKey::parse(text).unwrap();
-    let field = |class: &&str| Field {
-        key: key(&format!("item.{class}")),
+    let field = |(name, class): (&str, &str)| Field {
+        key: key(&format!("{name}.{class}")),
         value_type: ValueType::Text,
         required: false,
         many: false,
@@ -70,7 +78,7 @@ fn kind() -> Kind {
     Kind {
         name: KindName::parse(KIND).unwrap(),
         label: Bilingual::new("妊婦健診", "maternal checkup"),
-        fields: CLASSES.iter().map(field).collect(),
+        fields: CLASSES.map(|class| ("item", class)).into_iter().chain([("second", SELF)]).map(field).collect(),
         subject: SubjectRule {
             identifiers: Vec::new(),
             created_by: BTreeSet::new(),
@@ -124,6 +132,7 @@ fn policy() -> Policy {
     let towns_purposes = BTreeSet::from([Hoperat, Pubhlth]);
     Policy {
         version: "test-1".to_owned(),
+        attested_consent_hours: 24,
         proxy_ends_at_age: 18,
         class: CLASSES.iter().map(class).collect(),
         flow: vec![
@@ -221,6 +230,7 @@ struct Ask {
     non_disclosure: bool,
     acting: Acting,
     stated: Option<&'static str>,
+    named: BTreeSet<FieldKey>,
     directives: Vec<Directive>,
     today: Date,
 }
@@ -232,7 +242,16 @@ fn ask(flow: Flow) -> Ask {
         Flow::HospitalReads => (Acting::Organization, vec![directive(DirectiveEffect::Permit, &[])]),
         _ => (Acting::Organization, Vec::new()),
     };
-    Ask { flow, purpose: Some(purpose), non_disclosure: false, acting, stated: Some(CLAUSE), directives, today: TODAY }
+    Ask {
+        flow,
+        purpose: Some(purpose),
+        non_disclosure: false,
+        acting,
+        stated: Some(CLAUSE),
+        named: BTreeSet::new(),
+        directives,
+        today: TODAY,
+    }
 }
 
 fn answer(ask: Ask, policy: &Policy) -> Decision {
@@ -246,7 +265,7 @@ fn answer(ask: Ask, policy: &Policy) -> Decision {
         kind: &kind(),
         purpose: ask.purpose,
         stated_basis: ask.stated,
-        named_classes: &BTreeSet::new(),
+        named_items: &ask.named,
         directives: &ask.directives,
         at: now(),
         today: ask.today,
@@ -301,6 +320,7 @@ fn the_reason_says_what_would_have_to_change() {
         (Ask { purpose: None, ..hospital() }, StatuteForbids, "hospital-never"),
         (Ask { stated: None, ..request() }, BasisNotStated, "request"),
         (Ask { stated: Some("戸籍法49条3項"), ..request() }, BasisNotStated, "request"),
+        (Ask { stated: None, named: items(&[TEST_A]), ..request() }, BasisNotStated, "request"),
         (Ask { purpose: Some(Purpose::Etreat), ..ask(Flow::MunicipalityReads) }, NothingPermits, ""),
     ];
     for (ask, reason, basis) in cases {
@@ -326,6 +346,38 @@ fn a_permit_names_what_it_rests_on() {
     let by_consent = permitted(ask(Flow::HospitalReads), &policy());
     let id = directive(DirectiveEffect::Permit, &[]).id;
     assert_eq!(*by_consent.bases(), BTreeSet::from([Basis::Directive { id, rule: "hospital-consent".to_owned() }]));
+}
+
+#[test]
+fn a_named_item_is_open_and_its_sibling_is_not() {
+    let open = |named: &[&str], policy: &Policy| {
+        let permit = permitted(Ask { named: items(named), ..ask(Flow::MunicipalityRequests) }, policy);
+        let kind = kind();
+        let open = kind.fields.iter().filter(|field| permit.covers(field) && field.class.as_str() == SELF);
+        let open = open.map(|field| field.key.clone()).collect::<BTreeSet<_>>();
+        let narrowed: Vec<_> = permit.items().keys().map(|class| class.as_str().to_owned()).collect();
+        (open, narrowed)
+    };
+    let none: Vec<String> = Vec::new();
+    assert_eq!(open(&[], &policy()), (items(&[]), none.clone()));
+    // Neither the class nor an item of another one opens anything.
+    assert_eq!(open(&[SELF, "item.never_outward"], &policy()), (items(&[]), none.clone()));
+    assert_eq!(open(&[TEST_B], &policy()), (items(&[TEST_B]), vec![SELF.to_owned()]));
+    assert_eq!(open(&[TEST_A, TEST_B, "item.normal"], &policy()), (items(&[TEST_A, TEST_B]), vec![SELF.to_owned()]));
+    // Where another rule opens the whole class, naming an item does not narrow it, wherever that rule stands.
+    let mut wide = policy();
+    wide.rule.push(rule("request-wide", Flow::MunicipalityRequests, Effect::Statute, &[SELF]));
+    assert_eq!(open(&[TEST_B], &wide), (items(&[TEST_A, TEST_B]), none));
+}
+
+#[test]
+fn a_consent_names_classes_and_opens_them_whole() {
+    let ask = || Ask { named: items(&[TEST_A]), ..ask(Flow::HospitalReads) };
+    let unnamed = permitted(ask(), &policy());
+    assert!(!unnamed.classes().contains(&ClassName::parse(SELF).unwrap()));
+    let permit = directive(DirectiveEffect::Permit, &[SELF]);
+    let named = permitted(Ask { directives: vec![permit], ..ask() }, &policy());
+    assert_eq!((named.classes(), named.items().len()), (&classes(&[SELF]), 0));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `tsunagi audit`
 
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -65,8 +67,10 @@ async fn verify(context: &Context, only: Option<TenantId>) -> Result<(), Command
     let tenants = match only {
         Some(tenant) => vec![tenant],
         None => {
+            // Every log that there is, not only those that the registry still names.
             let (_, entries) = store.registry().await?;
-            entries.tenant.into_iter().map(|tenant| tenant.id).chain([TenantId::hub()]).collect()
+            let registered = entries.tenant.into_iter().map(|tenant| tenant.id).chain([TenantId::hub()]);
+            registered.chain(store.logs().await?).collect::<BTreeSet<_>>().into_iter().collect()
         }
     };
     let mut verdicts = Vec::new();

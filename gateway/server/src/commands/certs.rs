@@ -10,7 +10,7 @@ use tsunagi_store::Note;
 
 use super::init::{failed, write_pair};
 use super::output::table;
-use super::{CommandFault, Context};
+use super::{CommandFault, Context, read_text};
 
 /// `tsunagi certs …`
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
             let (name, issued) = match (&participant, csr) {
                 (Some(id), Some(csr)) => {
                     let id = parse(id)?;
-                    let csr = std::fs::read_to_string(csr)?;
+                    let csr = read_text(&csr)?;
                     (
                         id.to_string(),
                         authority.issue_participant_from_csr(&csr, id.as_str(), now, days).map_err(failed)?,

@@ -1,5 +1,7 @@
 //! `tsunagi check`: the pure half of a start. Touches nothing.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 use tsunagi_mappings::Tables;
 
@@ -16,8 +18,12 @@ pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
             None
         }
     };
-    let folder = config.as_ref().and_then(|config| config.tables_folder.as_deref());
-    let tables = folder.map_or_else(Tables::builtin, Tables::with_folder);
+    // A faulty configuration does not hide the faults of the tables it names.
+    let folder = match &config {
+        Some(config) => config.tables_folder.clone(),
+        None => context.config_file.as_deref().and_then(named_tables),
+    };
+    let tables = folder.as_deref().map_or_else(Tables::builtin, Tables::with_folder);
     match &tables {
         Ok(tables) => faults.extend(
             tables
@@ -38,4 +44,12 @@ pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
         faults.iter().map(|(place, reason)| format!("{place}: {reason}")).collect::<Vec<_>>().join("\n")
     })?;
     if faults.is_empty() { Ok(()) } else { Err(CommandFault::Usage(String::new())) }
+}
+
+/// The tables folder that a configuration names, as far as the file can be read.
+fn named_tables(file: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    let folder = table.get("tables")?.get("folder")?.as_str().filter(|folder| !folder.is_empty())?;
+    Some(file.parent()?.join(folder))
 }

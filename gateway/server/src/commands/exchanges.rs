@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use clap::Subcommand;
+use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::exchange::{Exchange, RowState};
-use tsunagi_core::id::ExchangeId;
-use tsunagi_store::{ExchangeView, Storage};
+use tsunagi_core::id::{ExchangeId, TenantId};
+use tsunagi_store::{ExchangeView, Note, Storage};
 
 use super::output::table;
 use super::{CommandFault, Context};
@@ -62,6 +63,10 @@ pub(super) async fn run(context: &Context, command: ExchangesCommand) -> Result<
         ExchangesCommand::Rejections { id } => {
             let view = find(context, store.as_ref(), &id).await?;
             let rejected = store.rejections(&view.exchange.sender, &view.exchange.id).await?;
+            let mut event =
+                AuditEvent::new(context.clock.now(), Action::RejectionsReturned, EventOutcome::Done, Agent::default());
+            event.exchange = Some(view.exchange.id.clone());
+            store.note(&TenantId::hub(), Note { events: vec![event], rests_on: Vec::new(), directive: None }).await?;
             let tables = load_tables(&context.config()?)?;
             let file = rejection_file(&tables, &view.exchange, &rejected, context.output.lang)
                 .map_err(|refusal| CommandFault::Failed(context.output.pick(&refusal.words()).to_owned()))?;

@@ -11,7 +11,7 @@ use tsunagi_core::id::LayoutId;
 use tsunagi_mappings::{Context as MappingContext, Layout, Tables};
 
 use super::output::{at, table, write_line};
-use super::{CommandFault, Context};
+use super::{CommandFault, Context, read_file};
 use crate::gateway::load_tables;
 
 /// `tsunagi mappings …`
@@ -52,7 +52,7 @@ fn explain(context: &Context, id: &LayoutId, file: &Path) -> Result<(), CommandF
             known.join("\n")
         ))
     })?;
-    let bytes = std::fs::read(file)?;
+    let bytes = read_file(file)?;
     let adapter = adapter(layout.format()).map_err(CommandFault::Usage)?;
     let payload = Payload { bytes: &bytes, charset: Some(layout.charset()) };
     let rows = adapter.decode(payload).map_err(|fault| CommandFault::Refused(output.pick(&fault.reason).to_owned()))?;

@@ -137,6 +137,17 @@ impl From<std::io::Error> for CommandFault {
     }
 }
 
+/// Reads a file that the user named; a fault says which.
+pub fn read_file(path: &std::path::Path) -> Result<Vec<u8>, CommandFault> {
+    std::fs::read(path).map_err(|error| CommandFault::Usage(format!("{}: {error}", path.display())))
+}
+
+/// As [`read_file`], for text in UTF-8.
+pub fn read_text(path: &std::path::Path) -> Result<String, CommandFault> {
+    let text = String::from_utf8(read_file(path)?);
+    text.map_err(|_| CommandFault::Refused(format!("{}: not UTF-8", path.display())))
+}
+
 /// What every command gets.
 pub struct Context {
     /// `--config`, or `./tsunagi.toml` if it is there.

@@ -10,7 +10,7 @@ use tsunagi_core::registry::{Registry, RegistryEntries};
 use tsunagi_mappings::Tables;
 
 use super::output::table;
-use super::{CommandFault, Context};
+use super::{CommandFault, Context, read_text};
 use crate::gateway::load_tables;
 
 /// `tsunagi registry …`
@@ -60,7 +60,7 @@ pub(super) async fn run(context: &Context, command: RegistryCommand) -> Result<(
 }
 
 async fn import(context: &Context, file: &Path, dry_run: bool) -> Result<(), CommandFault> {
-    let text = std::fs::read_to_string(file)?;
+    let text = read_text(file)?;
     let entries = if file.extension().is_some_and(|extension| extension == "csv") {
         read_csv(&text)
     } else {

@@ -70,11 +70,14 @@ pub struct EdgeConfig {
     pub foreign_ca_files: Vec<PathBuf>,
     pub crl_files: Vec<PathBuf>,
     pub max_connections: usize,
+    pub max_connections_per_peer: usize,
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub request_timeout: Duration,
     pub max_body_bytes: u64,
+    pub max_body_bytes_at_once: u64,
+    pub max_rows: u64,
     pub drain_timeout: Duration,
     pub rate_per_second: std::num::NonZeroU32,
     pub rate_burst: std::num::NonZeroU32,
@@ -219,11 +222,14 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
             foreign_ca_files: all(&raw.edge.foreign_ca_files),
             crl_files: all(&raw.edge.crl_files),
             max_connections: raw.edge.max_connections,
+            max_connections_per_peer: raw.edge.max_connections_per_peer,
             handshake_timeout: Duration::from_millis(raw.edge.handshake_timeout_ms),
             header_timeout: Duration::from_millis(raw.edge.header_timeout_ms),
             body_timeout: Duration::from_millis(raw.edge.body_timeout_ms),
             request_timeout: Duration::from_millis(raw.edge.request_timeout_ms),
             max_body_bytes: raw.edge.max_body_bytes,
+            max_body_bytes_at_once: raw.edge.max_body_bytes_at_once,
+            max_rows: raw.edge.max_rows,
             drain_timeout: Duration::from_millis(raw.edge.drain_timeout_ms),
             rate_per_second,
             rate_burst,
@@ -263,7 +269,9 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
 fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
     let zero = [
         ("edge.max_connections", raw.edge.max_connections == 0),
+        ("edge.max_connections_per_peer", raw.edge.max_connections_per_peer == 0),
         ("edge.max_body_bytes", raw.edge.max_body_bytes == 0),
+        ("edge.max_rows", raw.edge.max_rows == 0),
         ("edge.handshake_timeout_ms", raw.edge.handshake_timeout_ms == 0),
         ("edge.header_timeout_ms", raw.edge.header_timeout_ms == 0),
         ("edge.body_timeout_ms", raw.edge.body_timeout_ms == 0),
@@ -276,6 +284,9 @@ fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
     ];
     for (key, _) in zero.into_iter().filter(|(_, is_zero)| *is_zero) {
         faults.push(fault(key, "must be more than 0"));
+    }
+    if raw.edge.max_body_bytes_at_once < raw.edge.max_body_bytes {
+        faults.push(fault("edge.max_body_bytes_at_once", "is less than edge.max_body_bytes"));
     }
     if raw.delivery.retry_longest_secs < raw.delivery.retry_first_secs {
         faults.push(fault("delivery.retry_longest_secs", "is less than delivery.retry_first_secs"));

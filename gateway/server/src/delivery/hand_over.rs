@@ -60,7 +60,7 @@ pub fn prepare(
         kind,
         purpose: channel.purpose,
         stated_basis: None,
-        named_classes: &BTreeSet::new(),
+        named_items: &BTreeSet::new(),
         directives: &claimed.directives,
         at,
         today,

@@ -6,6 +6,7 @@ use tsunagi_adapters::{Envelope, adapter};
 use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_core::disclosure::{Disclosure, OutboundCall, PermittedCall};
 use tsunagi_core::exchange::DeliveryState;
+use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{BatchId, FormatName, LayoutId, TenantId};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode};
@@ -105,13 +106,16 @@ async fn pull_channel(
         batch: id.clone(),
     };
     let mut claimed = gateway.store.claim_due(&channel.tenant, claim).await.map_err(refusal_of)?;
+    let mut had_holds = false;
     loop {
         if claimed.is_empty() {
-            return Ok(Pulled::Nothing);
+            // Those that were held made room for others that are due.
+            return Ok(if had_holds { Pulled::Changed } else { Pulled::Nothing });
         }
         let (ready, holds) = sort_out(gateway, tables, channel, layout, &claimed, call);
         match encode(channel, layout, ready, holds, &claimed, call)? {
             Encoded::Holds(settlements) => {
+                had_holds = true;
                 // Those that cannot go are held for repair, and with them what follows of their subjects; the others
                 // are not kept waiting.
                 let gone: BTreeSet<_> = settlements.iter().map(|s| s.delivery.clone()).collect();
@@ -230,7 +234,7 @@ async fn give_back(
             event.reason = Some(why.to_owned());
             Settlement {
                 delivery: one.delivery.id.clone(),
-                state: SettledState::RetryAt(call.at),
+                state: SettledState::Released,
                 outcome: why.to_owned(),
                 event,
             }
@@ -252,6 +256,13 @@ pub async fn acknowledge(
     rejected: &[(u64, String)],
 ) -> Result<usize, Refusal> {
     let deliveries = gateway.store.batch(tenant, batch).await.map_err(refusal_of)?;
+    let is_in_batch = |row: u64| (1..=deliveries.len() as u64).contains(&row);
+    if !deliveries.is_empty() && rejected.iter().any(|(row, _)| !is_in_batch(*row)) {
+        return Err(Refusal::Malformed(Bilingual::new(
+            "rejected[].row がこの受取分の行番号ではありません",
+            "rejected[].row is not a row of this batch",
+        )));
+    }
     let settlements = (1u64..)
         .zip(deliveries)
         .map(|(row, delivery)| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tsunagi_adapters::{Envelope, Reply, adapter};
@@ -88,7 +88,8 @@ async fn drain_channel(gateway: &Gateway, channel: &Channel, stopping: &watch::R
             if waiting.contains(&one.record.subject)
                 || now + signed(gateway.config.delivery.lease) < gateway.clock.now()
             {
-                release(gateway, channel, &batch, &one).await;
+                let released = release(gateway, channel, &one, "waits_behind_earlier");
+                settle(gateway, channel, &batch, released).await;
                 continue;
             }
             let settlement = attempt(gateway, channel, &one).await;
@@ -133,8 +134,8 @@ async fn attempt(gateway: &Gateway, channel: &Channel, one: &Claimed) -> Settlem
     };
     match gateway.store.note(&channel.tenant, note).await {
         Ok(_) => {}
-        // The subject changed under the attempt, or the log cannot be written: nothing left, try again soon.
-        Err(StoreError::Stale) => return retry(gateway, channel, one, "changed_meanwhile", None),
+        // The subject changed under the attempt: nothing left, decide again at once.
+        Err(StoreError::Stale) => return release(gateway, channel, one, "changed_meanwhile"),
         Err(error) => {
             tracing::warn!(delivery = %one.delivery.id, %error, "the leaf could not be written; nothing was sent");
             return retry(gateway, channel, one, "store_unavailable", None);
@@ -197,18 +198,11 @@ fn retry(gateway: &Gateway, channel: &Channel, one: &Claimed, why: &str, asked: 
     Settlement { delivery: one.delivery.id.clone(), state, outcome: why.to_owned(), event }
 }
 
-/// Gives a lease back unused.
-async fn release(gateway: &Gateway, channel: &Channel, batch: &BatchId, one: &Claimed) {
-    let at: Timestamp = gateway.clock.now();
-    let mut event = event(at, Action::DeliverySettled, EventOutcome::Failed, one, channel);
-    event.reason = Some("waits_behind_earlier".to_owned());
-    let settlement = Settlement {
-        delivery: one.delivery.id.clone(),
-        state: SettledState::RetryAt(at),
-        outcome: "waits_behind_earlier".to_owned(),
-        event,
-    };
-    settle(gateway, channel, batch, settlement).await;
+/// Gives a lease back unused: the delivery is due again at once, and nothing counts as tried.
+fn release(gateway: &Gateway, channel: &Channel, one: &Claimed, why: &str) -> Settlement {
+    let mut event = event(gateway.clock.now(), Action::DeliverySettled, EventOutcome::Failed, one, channel);
+    event.reason = Some(why.to_owned());
+    Settlement { delivery: one.delivery.id.clone(), state: SettledState::Released, outcome: why.to_owned(), event }
 }
 
 async fn settle(gateway: &Gateway, channel: &Channel, batch: &BatchId, settlement: Settlement) {

@@ -20,17 +20,20 @@ use tsunagi_core::policy::{Acting, Directive, DirectiveEffect, Flow, Purpose, Re
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Mode, Role};
 use tsunagi_core::sensitive::Sensitive;
+use tsunagi_mappings::Tables;
 use tsunagi_store::{Held, Identifier, Link, Note, Relationship, StoreError};
 
 use super::answer::{self, Refused};
 use super::fhir::query::pairs;
+use super::files::require_media_type;
 use super::mailbox::bad_body;
 use super::requests::Answered;
 use super::token;
+use crate::clock::start_in_japan;
 use crate::gateway::Gateway;
 use crate::pipeline::acting::acting;
 use crate::pipeline::lookup::{Inquiry, channels, look_up_linked, tenants};
-use crate::pipeline::{Call, SignIn, turned_away};
+use crate::pipeline::{Call, SignIn, repeated_directive, turned_away};
 
 const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 
@@ -61,7 +64,7 @@ pub(super) async fn records(
     let inquiry = Inquiry {
         flow: Flow::AppReads,
         channels: channels(&gateway, &call, Mode::Lookup, |channel| kind.as_ref().is_none_or(|k| *k == channel.kind)),
-        named_classes: BTreeSet::new(),
+        named_items: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
         attested: None,
@@ -101,14 +104,21 @@ pub(super) async fn give_consent(
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     let sign_in = citizen(&gateway, &call, &headers).await?;
+    require_media_type(&headers, &["application/json"])?;
     let given: Given = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
     if given.expires_at.is_some_and(|end| end <= call.at) {
         return Err(bad_parameter("expiresAt"));
     }
+    let tables = gateway.tables.load_full();
+    check_names(&gateway, &tables, &given)?;
     let mut kept = Vec::new();
     for (tenant, held) in linked(&gateway, &call, &sign_in, given.subject.as_ref()).await? {
+        let term_ends = match acting(&tables, Flow::AppReads, &held, call.today) {
+            Some(Acting::Proxy(term)) => term.until.and_then(|last| last.tomorrow().ok()).and_then(start_in_japan),
+            _ => None,
+        };
         let directive = Directive {
-            id: DirectiveId::new(call.at, gateway.clock.entropy()),
+            id: call.directive_id(&gateway.clock, &tenant, &held.subject),
             subject: held.subject.clone(),
             effect: given.effect,
             recipient: given.recipient.clone(),
@@ -118,9 +128,14 @@ pub(super) async fn give_consent(
             stated_by: call.caller.participant.id.clone(),
             by_proxy: held.link.as_ref().is_some_and(|link| link.relationship == Relationship::Proxy),
             given_at: call.at,
-            expires_at: given.expires_at,
+            // What a proxy has said does not outlive its right to say it.
+            expires_at: given.expires_at.into_iter().chain(term_ends).min(),
             withdrawn_at: None,
         };
+        if let Some(known) = repeated_directive(&held.directives, &directive)? {
+            kept.push(shown(&known));
+            continue;
+        }
         let mut event = call.event(Action::DirectiveRecorded, EventOutcome::Done);
         event.subject = Some(held.subject);
         event.directive = Some(directive.id.clone());
@@ -266,6 +281,23 @@ async fn linked(
     Ok(found)
 }
 
+/// A directive about something that does not exist protects nobody: a misspelt name is said, not kept.
+fn check_names(gateway: &Gateway, tables: &Tables, given: &Given) -> Result<(), Refused> {
+    if given.kinds.iter().any(|kind| tables.kind(kind).is_none()) {
+        return Err(bad_parameter("kinds"));
+    }
+    let classes = &tables.policy().class;
+    if given.classes.iter().any(|name| classes.iter().all(|class| class.name != *name)) {
+        return Err(bad_parameter("classes"));
+    }
+    match &given.recipient {
+        RecipientScope::Participant(id) if gateway.registry.load().participant(id).is_none() => {
+            Err(bad_parameter("recipient"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn shown(directive: &Directive) -> serde_json::Value {
     let Directive {
         id, subject, effect, recipient, kinds, classes, purposes, given_at, expires_at, withdrawn_at, ..
@@ -277,7 +309,7 @@ fn shown(directive: &Directive) -> serde_json::Value {
 }
 
 fn read_since(text: &str) -> Option<Timestamp> {
-    text.parse().ok().or_else(|| crate::clock::start_in_japan(text.parse().ok()?))
+    text.parse().ok().or_else(|| start_in_japan(text.parse().ok()?))
 }
 
 fn bad_parameter(name: &str) -> Refused {

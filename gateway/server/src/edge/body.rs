@@ -1,22 +1,30 @@
-//! The one reader of request bodies: capped, with a deadline.
+//! The one reader of request bodies: capped, with a deadline. And the one way to answer before a body is read.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body as AnswerBody;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::refusal::Refusal;
 
+/// How much of a body that is refused is still read, so that the caller comes to read the answer.
+const DRAIN_BYTES: u64 = 1024 * 1024;
+/// And for how long.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
 /// Reads at most `limit` bytes; stops reading at once where there are more.
-pub(super) async fn read(body: Incoming, limit: u64, deadline: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: &mut Incoming, limit: u64, deadline: Duration) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit {
         return Err(Refusal::TooLarge);
     }
     tokio::time::timeout(deadline, collect(body, limit)).await.map_err(|_| Refusal::Timeout)?
 }
 
-async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Refusal> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0u64;
@@ -40,4 +48,48 @@ async fn collect(mut body: Incoming, limit: u64) -> Result<Bytes, Refusal> {
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// Reads on for a little where a body was refused: a caller that is still writing does not read the answer.
+pub(super) async fn drain(body: &mut Incoming) {
+    let reading = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            if length > left {
+                return;
+            }
+            left -= length;
+        }
+    };
+    // What does not come in time is not waited for.
+    let _in_time = tokio::time::timeout(DRAIN_TIME, reading).await;
+}
+
+/// An answer that keeps the request's unread body alive until it has been sent: dropping it earlier resets the stream
+/// under the answer.
+pub(super) fn answer_over(answer: AnswerBody, unread: Incoming) -> AnswerBody {
+    AnswerBody::new(Over { answer, _unread: unread })
+}
+
+struct Over {
+    answer: AnswerBody,
+    _unread: Incoming,
+}
+
+impl Body for Over {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.answer).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.answer.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.answer.size_hint()
+    }
 }

@@ -6,8 +6,10 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderValue, Response, StatusCode, header};
-use tsunagi_core::id::ExchangeId;
+use tsunagi_core::audit::{Action, EventOutcome};
+use tsunagi_core::id::{ExchangeId, TenantId};
 use tsunagi_core::refusal::Refusal;
+use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
 use crate::gateway::Gateway;
@@ -35,6 +37,11 @@ pub(super) async fn rejections(
     let sender = &call.caller.participant.id;
     let view = gateway.store.exchange(sender, &id).await?.ok_or(Refused(Refusal::NotFound))?;
     let rejected = gateway.store.rejections(sender, &id).await?;
+    // What was sent goes back to who sent it; it is personal data all the same, and the leaf comes first.
+    let mut event = call.event(Action::RejectionsReturned, EventOutcome::Done);
+    event.exchange = Some(id.clone());
+    let own = call.caller.participant.tenant.clone().unwrap_or_else(TenantId::hub);
+    gateway.store.note(&own, Note { events: vec![event], rests_on: Vec::new(), directive: None }).await?;
     let tables = gateway.tables.load();
     let file = rejection_file(&tables, &view.exchange, &rejected, call.lang).map_err(Refused)?;
     let mut response = answer::bytes_of(StatusCode::OK, &file.content_type, file.bytes);

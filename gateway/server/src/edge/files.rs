@@ -46,6 +46,9 @@ pub(super) async fn receive(
         "waiting": count(|state| matches!(state, RowState::Waiting)),
         "refused": refused,
     });
+    if let (false, Some(members)) = (submitted.unknown_columns.is_empty(), receipt.as_object_mut()) {
+        members.insert("unknownColumns".to_owned(), json!(submitted.unknown_columns));
+    }
     if let (true, Some(members)) = (refused > 0, receipt.as_object_mut()) {
         let path = format!("/v1/exchanges/{}/rejections", submitted.exchange);
         members.insert("rejections".to_owned(), json!(path));

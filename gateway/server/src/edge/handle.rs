@@ -5,8 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use http::header::{self, HeaderMap};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use tower::ServiceExt;
 use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
 use tsunagi_core::fault::Lang;
@@ -35,11 +36,21 @@ pub(super) async fn handle(
     let surface = answer::Surface::of(request.uri().path());
     let class = route::class(request.uri().path());
 
-    let mut response = match serve(&gateway, router, &peer, request, &exchange).await {
+    let (head, mut body) = request.into_parts();
+    let is_http_1 = head.version < http::Version::HTTP_2;
+    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange).await {
         Ok(response) => response,
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
-            answer::refuse(surface, lang, &exchange, &refusal)
+            let mut response = answer::refuse(surface, lang, &exchange, &refusal);
+            if !body.is_end_stream() {
+                body::drain(&mut body).await;
+                response = response.map(|answer| body::answer_over(answer, body));
+                if is_http_1 {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+            }
+            response
         }
     };
     // A repeat of an earlier exchange quotes the earlier id; its handler has set the header.
@@ -59,29 +70,39 @@ async fn serve(
     gateway: &Gateway,
     router: Router,
     peer: &Peer,
-    request: Request<Incoming>,
+    head: Parts,
+    incoming: &mut Incoming,
     exchange: &ExchangeId,
 ) -> Result<Response<Body>, Refusal> {
     let registry = gateway.registry.load_full();
-    let participant = peer.participant(&registry).ok_or(Refusal::PeerUnknown)?;
-    gateway.rates.check(&participant.id)?;
-    if gateway.sealing.is_behind() {
+    let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
+    let participant = peer.participant(&registry).filter(|_| is_trusted);
+    gateway.rates.check(participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str()))?;
+    let participant = participant.ok_or(Refusal::PeerUnknown)?;
+    if gateway.sealing.is_behind(gateway.clock.now(), gateway.config.sealing_tolerance) {
         return Err(Refusal::Unavailable);
     }
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };
-    let call = call(gateway, caller, exchange.clone(), request.headers())?;
+    let call = call(gateway, caller, exchange.clone(), &head.headers)?;
 
-    let (head, incoming) = request.into_parts();
     let limit = route::body_limit(&registry, &call, gateway.config.edge.max_body_bytes);
+    let declared = incoming.size_hint().upper().unwrap_or(limit).min(limit);
+    let share = gateway.bodies.take(call.caller.participant.id.as_str(), declared)?;
     let bytes = match head.method {
-        Method::GET | Method::HEAD | Method::DELETE => bytes::Bytes::new(),
+        Method::GET | Method::DELETE => bytes::Bytes::new(),
+        // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
+        Method::HEAD => return Err(Refusal::NotFound),
         _ => body::read(incoming, limit, gateway.config.edge.body_timeout).await?,
     };
     let mut request = Request::from_parts(head, Body::from(bytes));
     request.extensions_mut().insert(Arc::new(call));
 
     // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
-    let work = tokio::spawn(router.oneshot(request));
+    let work = tokio::spawn(async move {
+        let response = router.oneshot(request).await;
+        drop(share);
+        response
+    });
     let mut response = match tokio::time::timeout(gateway.config.edge.request_timeout, work).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
@@ -94,6 +115,11 @@ async fn serve(
     match response.extensions_mut().remove::<Refused>() {
         Some(Refused(refusal)) => Err(refusal),
         None if response.status() == http::StatusCode::METHOD_NOT_ALLOWED => Err(Refusal::NotFound),
+        // Handlers refuse through `Refused` alone: what is left is the router's own, about the path or its encoding.
+        None if response.status().is_client_error() => Err(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(
+            "宛先のパスが正しくありません",
+            "the path is not well formed",
+        ))),
         None => Ok(response),
     }
 }

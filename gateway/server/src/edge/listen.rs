@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::AsyncBufReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
@@ -87,7 +88,18 @@ async fn connection(
     metrics::counter!("tsunagi_handshakes_total", "outcome" => "done").increment(1);
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let Some(peer) = Peer::of(chain, &material, gateway.clock.now()) else { return };
+    let most = gateway.config.edge.max_connections_per_peer;
+    let Some(_place) = gateway.connections.enter(&peer.fingerprint, most) else {
+        tracing::info!(certificate = %peer.fingerprint, "too many connections of one certificate");
+        return;
+    };
     let peer = Arc::new(peer);
+    // A connection on which nothing is said holds a place that others may need.
+    let mut stream = stream;
+    let said = tokio::time::timeout(gateway.config.edge.header_timeout, stream.fill_buf()).await;
+    if !matches!(said, Ok(Ok(bytes)) if !bytes.is_empty()) {
+        return;
+    }
 
     let header_timeout = gateway.config.edge.header_timeout;
     let service = service_fn(move |request: hyper::Request<Incoming>| {

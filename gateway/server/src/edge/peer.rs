@@ -1,33 +1,63 @@
 //! From a certificate to a participant. Nothing a body or header says takes part in it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::{Participant, Registry};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::tls::TlsMaterial;
 
 /// The other end of one TLS connection (接続相手).
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Peer {
     /// SHA-256 of its certificate, in hexadecimal.
     pub fingerprint: String,
     /// The participant that the hub's own CA names in it; `None` for foreign CAs.
     named: Option<ParticipantId>,
+    chain: Vec<CertificateDer<'static>>,
+    /// When the first certificate of the chain expires, in Unix seconds.
+    not_after: i64,
+    /// The generation of TLS material it was last verified under.
+    verified: AtomicU64,
 }
 
 impl Peer {
     /// Reads a verified chain. A SAN URI counts only under the hub's CA: a foreign CA could write any.
     pub fn of(chain: &[CertificateDer<'_>], material: &TlsMaterial, now: Timestamp) -> Option<Self> {
         let leaf = chain.first()?;
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
-        let named = if material.is_of_hub(chain, now) {
+        let named = if material.is_of_hub(chain, unix(now)) {
             tsunagi_certs::participant_of(leaf).and_then(|id| ParticipantId::parse(&id).ok())
         } else {
             None
         };
-        Some(Self { fingerprint: tsunagi_certs::fingerprint(leaf), named })
+        let ends: Option<Vec<i64>> = chain.iter().map(|certificate| end_of(certificate)).collect();
+        Some(Self {
+            fingerprint: tsunagi_certs::fingerprint(leaf),
+            named,
+            not_after: ends?.into_iter().min()?,
+            chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
+            verified: AtomicU64::new(material.generation),
+        })
+    }
+
+    /// True if a new handshake with the same certificate would be taken now. Asked for every request: a certificate
+    /// that expires or is revoked, or a CRL that goes stale, ends what may be done on a connection that is open.
+    pub fn is_still_trusted(&self, material: &TlsMaterial, now: Timestamp) -> bool {
+        let seconds = now.as_second();
+        if self.not_after < seconds || material.crl_next_update.is_some_and(|until| until < seconds) {
+            return false;
+        }
+        if self.verified.load(Ordering::Relaxed) == material.generation {
+            return true;
+        }
+        let is_trusted = material.is_trusted(&self.chain, unix(now));
+        if is_trusted {
+            self.verified.store(material.generation, Ordering::Relaxed);
+        }
+        is_trusted
     }
 
     /// The participant it is today, if it is one that may act. Asked again for every request.
@@ -43,4 +73,13 @@ impl Peer {
     pub fn named(&self) -> Option<&ParticipantId> {
         self.named.as_ref()
     }
+}
+
+fn unix(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))
+}
+
+fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(parsed.validity().not_after.timestamp())
 }

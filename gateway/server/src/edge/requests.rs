@@ -6,19 +6,21 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tsunagi_core::fault::Bilingual;
-use tsunagi_core::id::{ClassName, ExchangeId, KindName, LayoutId, SubjectKey, TenantId};
+use tsunagi_core::id::{ExchangeId, FieldKey, KindName, LayoutId, SubjectKey, TenantId};
 use tsunagi_core::policy::Purpose;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::sensitive::Sensitive;
+use tsunagi_mappings::Tables;
 use tsunagi_store::{Identifier, SubjectRef};
 
 use super::answer::{self, Refused};
 use super::fhir::query;
+use super::files::require_media_type;
 use super::mailbox::bad_body;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
@@ -36,9 +38,9 @@ struct Asked {
     subject: NamedSubject,
     tenants: Vec<TenantId>,
     kinds: BTreeSet<KindName>,
-    /// Classes that travel only when named.
+    /// Field keys of items that travel only when named.
     #[serde(default)]
-    classes: BTreeSet<ClassName>,
+    items: BTreeSet<String>,
     #[serde(default)]
     period: Period,
 }
@@ -103,18 +105,32 @@ impl Answered {
     }
 }
 
+/// The field keys of the items named, if each is a field of one of the kinds.
+fn named_items(tables: &Tables, kinds: &BTreeSet<KindName>, items: &BTreeSet<String>) -> Option<BTreeSet<FieldKey>> {
+    let is_known = |key: &FieldKey| kinds.iter().filter_map(|kind| tables.kind(kind)).any(|k| k.field(key).is_some());
+    items.iter().map(|item| FieldKey::parse(item).ok().filter(is_known)).collect()
+}
+
 /// Asks, and answers with the outcome ledger and the records.
 pub(super) async fn request(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
+    require_media_type(&headers, &["application/json"])?;
     let body: Asked = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
     let malformed = |ja: &str, en: &str| Refused(Refusal::Malformed(Bilingual::new(ja, en)));
     if body.tenants.is_empty() || body.tenants.len() > MOST_TENANTS || body.kinds.is_empty() {
         return Err(malformed("tenants は1から20、kinds は1つ以上です", "give 1 to 20 tenants and at least one kind"));
     }
     let tables = gateway.tables.load_full();
+    let items = named_items(&tables, &body.kinds, &body.items).ok_or_else(|| {
+        malformed(
+            "items に、求める種別の項目でないものがあります",
+            "items names something that is not a field of the kinds asked for",
+        )
+    })?;
     let value = Sensitive::new(body.subject.value);
     // 個人番号 may name the subject here: both sides are municipalities, and only its keyed pseudonym is compared.
     let identifier = query::identifier(&tables, &body.subject.system, &value).or_else(|| {
@@ -133,7 +149,7 @@ pub(super) async fn request(
         subject: SubjectRef::Identifier(identifier),
         tenants,
         kinds: body.kinds,
-        named_classes: body.classes,
+        named_items: items,
         from: body.period.from,
         until: body.period.until,
     };

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -17,8 +18,12 @@ use crate::gateway::StartFault;
 pub struct TlsMaterial {
     /// For the acceptor.
     pub server: Arc<ServerConfig>,
+    /// Trusts every CA that handshakes are taken from.
+    any: Arc<dyn ClientCertVerifier>,
     /// Trusts the hub's CA alone: only under it does a SAN URI name a participant.
     hub: Arc<dyn ClientCertVerifier>,
+    /// Tells this material from what was loaded before and after it.
+    pub generation: u64,
     /// When the first CRL goes stale, in Unix seconds; handshakes are refused from then on.
     pub crl_next_update: Option<i64>,
 }
@@ -45,7 +50,7 @@ impl TlsMaterial {
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| StartFault(error.to_string()))?
-            .with_client_cert_verifier(any)
+            .with_client_cert_verifier(any.clone())
             .with_single_cert(read_certificates(&config.certificate_file)?, read_key(&config.key_file)?)
             .map_err(|error| StartFault(format!("{}: {error}", config.certificate_file.display())))?;
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -53,15 +58,27 @@ impl TlsMaterial {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         let crl_next_update = crls.iter().filter_map(|crl| next_update(crl)).min();
-        Ok(Self { server: Arc::new(server), hub, crl_next_update })
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { server: Arc::new(server), any, hub, generation, crl_next_update })
     }
 
     /// True if the chain stands under the hub's own CA, revocation included.
     pub fn is_of_hub(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
-        let Some((leaf, intermediates)) = chain.split_first() else { return false };
-        self.hub.verify_client_cert(leaf, intermediates, now).is_ok()
+        verifies(self.hub.as_ref(), chain, now)
+    }
+
+    /// True if a handshake with this chain would be taken now.
+    pub fn is_trusted(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+        verifies(self.any.as_ref(), chain, now)
     }
 }
+
+fn verifies(verifier: &dyn ClientCertVerifier, chain: &[CertificateDer<'_>], now: UnixTime) -> bool {
+    let Some((leaf, intermediates)) = chain.split_first() else { return false };
+    verifier.verify_client_cert(leaf, intermediates, now).is_ok()
+}
+
+static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
 /// Reads a PEM file of certificates.
 pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StartFault> {

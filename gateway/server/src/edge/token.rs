@@ -67,7 +67,8 @@ pub async fn sign_in(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Res
 }
 
 fn read(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Option<SignIn> {
-    let token = headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")?;
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let token = Some(token.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
     let head = decode_header(token).ok().filter(|head| ALGORITHMS.contains(&head.alg))?;
     let issuers = gateway.issuers.load();
     let (issuer, (audience, keys)) = issuers.by_name.iter().find(|(name, _)| claims_issuer(token, name))?;

@@ -8,7 +8,7 @@ use tsunagi_adapters::{Envelope, Shape, adapter};
 use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
 use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCall};
 use tsunagi_core::document::Document;
-use tsunagi_core::id::{ClassName, KindName, LayoutId, SubjectKey, TenantId};
+use tsunagi_core::id::{FieldKey, KindName, LayoutId, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::policy::{Acting, Decision, Directive, Flow, Purpose, Question, decide};
 use tsunagi_core::refusal::Refusal;
@@ -29,8 +29,8 @@ pub struct Inquiry<'a> {
     pub flow: Flow,
     /// The channels it may come through: one for each tenant and kind.
     pub channels: Vec<Channel>,
-    /// The classes named one by one.
-    pub named_classes: BTreeSet<ClassName>,
+    /// The items named one by one.
+    pub named_items: BTreeSet<FieldKey>,
     /// Which of the records held are meant.
     pub wanted: &'a (dyn Fn(&Kind, &HeldRecord) -> bool + Send + Sync),
     /// The legal basis stated.
@@ -141,7 +141,11 @@ pub async fn look_up_in(
 ) -> Result<Vec<Part>, Refusal> {
     let tables = gateway.tables.load_full();
     let channels: Vec<&Channel> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
-    let kinds: Vec<KindName> = channels.iter().map(|channel| channel.kind.clone()).collect();
+    let kinds: Vec<KindName> = match subject {
+        // A proxy's term ends by the date of birth, whichever kind of record tells it.
+        SubjectRef::SignIn { .. } => tables.kinds().map(|kind| kind.name.clone()).collect(),
+        SubjectRef::Identifier(_) | SubjectRef::Record(_) => channels.iter().map(|c| c.kind.clone()).collect(),
+    };
     for _ in 0..TRIES {
         let held = gateway.store.held(tenant, subject, &kinds).await.map_err(refusal_of)?;
         let directive = match (&held, inquiry.attested) {
@@ -216,7 +220,7 @@ impl Asked<'_> {
             kind,
             purpose,
             stated_basis: self.inquiry.stated_basis.as_deref(),
-            named_classes: &self.inquiry.named_classes,
+            named_items: &self.inquiry.named_items,
             directives: &directives,
             at: self.call.at,
             today: self.call.today,

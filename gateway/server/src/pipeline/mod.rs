@@ -5,18 +5,20 @@ pub mod lookup;
 pub mod place;
 pub mod rejections;
 pub mod request;
+pub mod scrub;
 pub mod submit;
 
 use aws_lc_rs::digest;
 use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::fault::Lang;
-use tsunagi_core::id::{ExchangeId, SubjectKey, TenantId};
-use tsunagi_core::policy::{Purpose, Recipient};
+use tsunagi_core::id::{DirectiveId, Entropy, ExchangeId, SubjectKey, TenantId};
+use tsunagi_core::policy::{Directive, Purpose, Recipient};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Participant;
 use tsunagi_store::{Note, StoreError, SubjectRef};
 
+use crate::clock::Clock;
 use crate::gateway::Gateway;
 
 /// A peer tied to its participant by its certificate.
@@ -65,6 +67,17 @@ pub struct Call {
 }
 
 impl Call {
+    /// The id of a directive that this call brings into a tenant. Under an idempotency key it is the same each time, so
+    /// that a repeat is the same directive: one that its giver does not know of could not be withdrawn.
+    pub fn directive_id(&self, clock: &Clock, tenant: &TenantId, subject: &SubjectKey) -> DirectiveId {
+        let Some(key) = &self.idempotency_key else { return DirectiveId::new(self.at, clock.entropy()) };
+        let text = format!("{}\n{key}\n{tenant}\n{subject}", self.caller.participant.id);
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        let mut entropy = Entropy::default();
+        entropy.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        DirectiveId::new(Timestamp::UNIX_EPOCH, entropy)
+    }
+
     /// An event of this call.
     pub fn event(&self, action: Action, outcome: EventOutcome) -> AuditEvent {
         let mut event = AuditEvent::new(self.at, action, outcome, self.caller.agent());
@@ -121,4 +134,12 @@ pub fn refusal_of(error: StoreError) -> Refusal {
             Refusal::Unavailable
         }
     }
+}
+
+/// A directive that is there already under the id that a new one would get: the same statement is a repeat, another one
+/// under the same idempotency key is refused.
+pub fn repeated_directive(held: &[Directive], new: &Directive) -> Result<Option<Directive>, Refusal> {
+    let Some(known) = held.iter().find(|directive| directive.id == new.id) else { return Ok(None) };
+    let says = |d: &Directive| (d.effect, d.recipient.clone(), d.kinds.clone(), d.classes.clone(), d.purposes.clone());
+    if says(known) == says(new) { Ok(Some(known.clone())) } else { Err(Refusal::KeyReused) }
 }

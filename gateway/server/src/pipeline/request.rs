@@ -9,7 +9,7 @@ use serde::Serialize;
 use tsunagi_adapters::Envelope;
 use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_core::disclosure::HeldRecord;
-use tsunagi_core::id::{ClassName, KindName, TenantId};
+use tsunagi_core::id::{FieldKey, KindName, TenantId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::policy::{Effect, Flow, Policy};
 use tsunagi_core::refusal::Refusal;
@@ -34,8 +34,8 @@ pub struct CrossRequest {
     pub tenants: Vec<TenantId>,
     /// Which kinds.
     pub kinds: BTreeSet<KindName>,
-    /// Classes that travel only if they are named.
-    pub named_classes: BTreeSet<ClassName>,
+    /// Items that travel only if they are named.
+    pub named_items: BTreeSet<FieldKey>,
     /// Happened on or after.
     pub from: Option<Date>,
     /// Happened on or before.
@@ -97,7 +97,7 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             channels: channels(gateway, call, Mode::Request, |channel| {
                 channel.tenant == *tenant && *tenant != own && asked.kinds.contains(&channel.kind)
             }),
-            named_classes: asked.named_classes.clone(),
+            named_items: asked.named_items.clone(),
             wanted: &wanted,
             stated_basis: Some(asked.legal_basis.clone()),
             attested: None,
@@ -129,13 +129,14 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
 
 /// The asking side's own leaves, one for each tenant asked, before anything is asked.
 async fn note_own(gateway: &Gateway, call: &Call, asked: &CrossRequest, own: &TenantId) -> Result<(), Refusal> {
-    let events = asked
-        .tenants
-        .iter()
-        .map(|tenant| {
+    let each = asked.tenants.iter().flat_map(|tenant| asked.kinds.iter().map(move |kind| (tenant, kind)));
+    let events = each
+        .map(|(tenant, kind)| {
             let mut event = call.event(Action::RequestMade, EventOutcome::Done);
+            event.kind = Some(kind.clone());
             event.flow = Some(Flow::MunicipalityRequests);
             event.purpose = call.purpose;
+            event.reason = Some(format!("stated:{}", asked.legal_basis));
             event.counterpart = Some(tenant.clone());
             event
         })

@@ -20,6 +20,7 @@ use tsunagi_mappings::{Context, Layout, Tables};
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
 
 use super::place::{no_channel, place};
+use super::scrub;
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
 
@@ -62,6 +63,8 @@ pub struct Submitted {
     pub rows: Vec<RowResult>,
     /// True if the same body was here before under the same idempotency key.
     pub repeated: bool,
+    /// Columns that the layout does not know: a misspelt header would otherwise go unnoticed.
+    pub unknown_columns: Vec<String>,
 }
 
 /// Takes in a payload. When it returns `Ok`, every row has its result on disk.
@@ -75,6 +78,8 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let payload = Payload { bytes: &inbound.bytes, charset: charset.as_deref() };
     let mut rows = adapter.decode(payload).map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
 
+    let unknown_columns =
+        rows.peek().and_then(|row| row.as_ref().ok()).map(|document| intake.unknown_columns(document));
     let digest = digest::digest(&digest::SHA256, &inbound.bytes);
     let mut head = ExchangeHead {
         id: call.exchange.clone(),
@@ -85,9 +90,18 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
         layout: intake.only_layout(),
         charset: inbound.charset.clone(),
     };
-    let mut submitted = Submitted { exchange: call.exchange.clone(), rows: Vec::new(), repeated: false };
+    let mut submitted = Submitted {
+        exchange: call.exchange.clone(),
+        rows: Vec::new(),
+        repeated: false,
+        unknown_columns: unknown_columns.unwrap_or_default(),
+    };
     loop {
         let mut chunk = || rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect::<Vec<_>>();
+        if submitted.rows.len() as u64 >= gateway.config.edge.max_rows {
+            // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
+            return Err(Refusal::TooLarge);
+        }
         let chunk = if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
         let complete = rows.peek().is_none();
         keep(gateway, &mut head, chunk, complete, &mut submitted).await?;
@@ -172,6 +186,9 @@ impl<'a> Intaker<'a> {
                     Selector::ResourceType(name) => name == "Bundle" || layout.resource_type() == Some(name),
                 }
         };
+        if registry.open_channels(&call.caller.participant.id, Mode::Submit, call.today).next().is_none() {
+            return Err(Refusal::NotPermitted);
+        }
         let open = registry.open_channels(&call.caller.participant.id, Mode::Submit, call.today);
         let channels: Vec<Channel> = open.filter(|channel| fits(channel)).cloned().collect();
         if channels.is_empty() {
@@ -189,6 +206,16 @@ impl<'a> Intaker<'a> {
             [only] => Some(only.clone()),
             _ => None,
         }
+    }
+
+    fn unknown_columns(&self, document: &Document) -> Vec<String> {
+        let layout = self.only_layout().and_then(|id| self.tables.layout(&id));
+        layout
+            .map(|layout| layout.unknown_columns(document))
+            .unwrap_or_default()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn only_charset(&self) -> Option<String> {
@@ -251,6 +278,7 @@ impl<'a> Intaker<'a> {
             .filter(|_| self.flow != Flow::MunicipalityRegisters || own == Some(&at.tenant))
             .ok_or_else(|| (None, vec![no_channel(document.row, layout.id())]))?;
         self.check_sender(kind, &record, document.row).map_err(refuse)?;
+        self.check_my_number(kind, &record, document.row).map_err(refuse)?;
 
         let (at_now, clock) = (call.at, &self.gateway.clock);
         let new_subject = SubjectKey::new(at_now, clock.entropy());
@@ -264,7 +292,7 @@ impl<'a> Intaker<'a> {
             kind,
             purpose: call.purpose.or(channel.purpose),
             stated_basis: None,
-            named_classes: &BTreeSet::new(),
+            named_items: &BTreeSet::new(),
             directives: &[],
             at: at_now,
             today: call.today,
@@ -291,6 +319,7 @@ impl<'a> Intaker<'a> {
             identifiers,
             new_subject: kind.subject.created_by.contains(&call.caller.participant.role).then_some(new_subject),
             non_disclosure: flag.and_then(|key| record.first(key)).map(|v| *v == Value::Bool(true)),
+            single_valued: self.single_valued(),
             business_key: kind.business_key_of(&record),
             deleted: kind.deleted.as_ref().and_then(|key| record.first(key)) == Some(&Value::Bool(true)),
             deliveries: self.deliveries(&at.tenant, kind),
@@ -299,6 +328,25 @@ impl<'a> Intaker<'a> {
         let row =
             AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event };
         Ok((at.tenant, row))
+    }
+
+    /// 番号法20条: nobody but a municipality may hand the number in, whatever a layout has a place for.
+    fn check_my_number(&self, kind: &Kind, record: &Record, row: u64) -> Result<(), RowFault> {
+        let carries = |field: &&tsunagi_core::kind::Field| {
+            field.value_type == ValueType::MyNumber && record.first(&field.key).is_some()
+        };
+        let field =
+            kind.fields.iter().find(carries).filter(|_| self.call.caller.participant.role != Role::Municipality);
+        let Some(field) = field else { return Ok(()) };
+        Err(RowFault {
+            row,
+            column: field.key.to_string(),
+            code: RowCode::NotPermitted,
+            reason: Bilingual::new(
+                "個人番号は市町村以外からは受け付けません（番号法20条）。この項目を除いて送り直してください",
+                "the individual number is taken from municipalities only; send again without it",
+            ),
+        })
     }
 
     /// The sender a record names must be the one of the certificate; from a hospital it is never taken on trust.
@@ -317,6 +365,12 @@ impl<'a> Intaker<'a> {
                 "the sender named in the body is not the participant of the certificate",
             ),
         })
+    }
+
+    /// The systems of which a subject has one value at a time: another value is another person, or a mistake.
+    fn single_valued(&self) -> BTreeSet<tsunagi_core::id::IdentifierSystem> {
+        let systems = self.tables.identifier_systems().iter();
+        systems.filter(|system| system.single_valued).map(|system| system.name.clone()).collect()
     }
 
     fn deliveries(&self, tenant: &TenantId, kind: &Kind) -> Vec<NewDelivery> {
@@ -338,6 +392,7 @@ impl<'a> Intaker<'a> {
         source: Document,
         faults: Vec<RowFault>,
     ) -> (TenantId, AcceptRow) {
+        let source = scrub::without_my_number_runs(source);
         let mut event = self.event(source.row, kind, EventOutcome::Denied, Action::RecordRefused);
         event.reason = faults.first().map(|fault| fault.code.as_str().to_owned());
         let row = source.row;

@@ -5,6 +5,7 @@ use tsunagi_core::id::{EndpointId, TenantId};
 use tsunagi_core::registry::{Endpoint, Participant, RegistryEntries, Role};
 
 use super::given::*;
+use crate::Note;
 
 fn participant(name: &str) -> Participant {
     Participant {
@@ -64,4 +65,12 @@ pub async fn exchanges_are_listed_newest_first(store: Shared) {
         list.iter().map(|e| (e.id.clone(), e.sender.clone())).collect::<Vec<_>>(),
         [(exchange(3), city()), (exchange(2), clinic())]
     );
+}
+
+/// Every log of which there is a trace, and the hub's, without a registry that says so.
+pub async fn every_log_is_listed(store: Shared) {
+    assert_eq!(store.logs().await.unwrap(), [TenantId::hub()]);
+    keep(&store, 1, vaccination(1)).await;
+    store.note(&kita(), Note { events: vec![event(1)], rests_on: vec![], directive: None }).await.unwrap();
+    assert_eq!(store.logs().await.unwrap(), [aoi(), TenantId::hub(), kita()]);
 }

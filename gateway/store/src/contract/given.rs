@@ -1,6 +1,6 @@
 //! Invented people, ids and records for the cases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{Timestamp, ToSpan};
@@ -129,6 +129,7 @@ pub fn vaccination(n: u64) -> NewRecord {
         id: record_id(n),
         record: record("vaccination", &format!("LOT-{n}")),
         identifiers: vec![recipient(n)],
+        single_valued: BTreeSet::new(),
         new_subject: Some(subject(n)),
         non_disclosure: None,
         business_key: vec![format!("document-{n}")],

@@ -120,6 +120,38 @@ pub async fn the_same_body_under_the_key_is_the_same_exchange(store: Shared) {
     assert_eq!((view.rows, view.exchange.state), (after, ExchangeState::Complete));
 }
 
+/// The world may have changed between the two: a row belongs elsewhere now, is refused now, or is one more. What was
+/// answered stays the answer.
+pub async fn a_complete_exchange_answers_as_it_did(store: Shared) {
+    keep(&store, 9, vaccination(9)).await;
+    let first = vec![row(1, vaccination(1)), refused(2, "x"), row(3, vaccination(3))];
+    let (_, before, _) = durable(store.accept(&aoi(), whole(keyed(1, "k"), first)).await);
+    let again = |rows| whole(ExchangeHead { digest: head(1).digest, ..keyed(2, "k") }, rows);
+    for tenant in [aoi(), kita(), TenantId::hub()] {
+        let now = vec![refused(1, "y"), row(2, vaccination(2)), row(3, vaccination(8)), row(4, vaccination(4))];
+        let (id, after, repeated) = durable(store.accept(&tenant, again(now)).await);
+        assert_eq!((id, repeated, &after), (exchange(1), true, &before), "toward {tenant}");
+        let (_, part, _) = durable(store.accept(&tenant, again(vec![refused(3, "y")])).await);
+        assert_eq!(part, before[2..], "a call that carries less");
+    }
+    assert_eq!((leaves(&store, &aoi()).await.len(), leaves(&store, &kita()).await.len()), (4, 0));
+    assert_eq!(store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap().rows, before);
+    assert_eq!(store.rejections(&clinic(), &exchange(1)).await.unwrap().len(), 1);
+    assert!(held(&store, 4).await.is_none());
+}
+
+/// A row whose exchange broke off is where it was, even if it would land elsewhere now; it is on the receipt once.
+pub async fn a_row_is_decided_in_one_tenant(store: Shared) {
+    let broken_off = Accept { head: keyed(1, "k"), rows: vec![row(1, vaccination(1))], complete: false };
+    let (_, before, _) = durable(store.accept(&aoi(), broken_off).await);
+    let again = ExchangeHead { digest: head(1).digest, ..keyed(2, "k") };
+    let rows = vec![row(1, vaccination(1)), row(2, vaccination(2))];
+    let (_, after, _) = durable(store.accept(&kita(), whole(again, rows)).await);
+    assert_eq!((&after[0], &after[1].tenant), (&before[0], &Some(kita())));
+    assert_eq!(leaves(&store, &kita()).await.len(), 1);
+    assert_eq!(store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap().rows, after);
+}
+
 /// Key known, body another: nothing is kept. The key of another sender is another key.
 pub async fn another_body_under_the_key_keeps_nothing(store: Shared) {
     durable(store.accept(&aoi(), whole(keyed(1, "k"), vec![row(1, vaccination(1))])).await);
@@ -191,17 +223,80 @@ pub async fn a_subject_gains_identifiers(store: Shared) {
     assert!(store.held(&aoi(), &other_system, &[]).await.unwrap().is_none());
 }
 
-/// The non-disclosure flag is set, kept where a record says nothing, and cleared, and the subject moves with it.
-pub async fn the_flag_follows_the_record(store: Shared) {
-    let flagged = |n, flag| NewRecord { identifiers: vec![recipient(1)], non_disclosure: flag, ..vaccination(n) };
-    keep(&store, 1, flagged(1, Some(true))).await;
-    keep(&store, 2, flagged(2, None)).await;
+/// Only a sender that may make subjects adds to what names one. What any other says finds, and is not kept: else it
+/// could plant an identifier, and a later registration under it would make two people one.
+pub async fn only_who_makes_subjects_names_them(store: Shared) {
+    keep(&store, 1, vaccination(1)).await;
+    let planted = || named("municipality_number", "77");
+    let foreign = NewRecord { identifiers: vec![recipient(1), planted()], new_subject: None, ..vaccination(2) };
+    assert_eq!(keep(&store, 2, foreign).await.state, accepted(2, 1));
+    assert!(store.held(&aoi(), &SubjectRef::Identifier(planted()), &[]).await.unwrap().is_none());
+    let theirs = NewRecord { identifiers: vec![recipient(3), planted()], ..vaccination(3) };
+    assert_eq!(keep(&store, 3, theirs).await.state, accepted(3, 1));
+    let by_number = store.held(&aoi(), &SubjectRef::Identifier(planted()), &[]).await.unwrap().unwrap();
+    assert_eq!(by_number.subject, subject(3));
+    assert_eq!(held(&store, 1).await.unwrap().records.len(), 2);
+}
+
+/// Another value where a person has one at a time: nobody is merged and nothing superseded, whoever says it.
+pub async fn a_second_value_where_there_is_one_waits(store: Shared) {
+    let number = |value| named("municipality_number", value);
+    let new = |n, identifiers| NewRecord {
+        identifiers,
+        single_valued: [number("A").system].into(),
+        business_key: vaccination(1).business_key,
+        ..vaccination(n)
+    };
+    keep(&store, 1, new(1, vec![recipient(1), number("A")])).await;
+    let before = held(&store, 1).await.unwrap();
+    for (n, new_subject) in [(2, Some(subject(2))), (3, None)] {
+        let other = NewRecord { new_subject, ..new(n, vec![recipient(1), number("B")]) };
+        let result = keep(&store, n, other).await;
+        assert_eq!((result.state, result.faults[0].code), (RowState::Waiting, RowCode::SubjectAmbiguous));
+        assert!(result.faults[0].reason.en.contains("not taken up by itself"));
+    }
+    let both = keep(&store, 4, new(4, vec![number("C"), number("D")])).await;
+    assert_eq!(both.state, RowState::Waiting, "one row, two values");
+    let after = held(&store, 1).await.unwrap();
+    assert_eq!((after.version, after.records), (before.version, before.records));
+    for unknown in ["B", "C", "D"] {
+        assert!(store.held(&aoi(), &SubjectRef::Identifier(number(unknown)), &[]).await.unwrap().is_none());
+    }
+    // The same value again is no contradiction, and neither are two of a system that may have several.
+    let same =
+        NewRecord { record: record("vaccination", "B"), ..new(5, vec![number("A"), recipient(1), recipient(9)]) };
+    assert_eq!(keep(&store, 5, same).await.state, accepted(1, 2));
+}
+
+/// The flag is set while the newest version of any record sets it. A record that does not state it has no say; a
+/// tombstone, and what has been superseded, have none any more; what is unchanged changes nothing.
+pub async fn the_flag_holds_while_a_record_sets_it(store: Shared) {
+    let says = |n, flag| NewRecord { identifiers: vec![recipient(1)], non_disclosure: flag, ..vaccination(n) };
+    let is_set = async || held(&store, 1).await.unwrap().non_disclosure;
+    for n in [1, 2] {
+        keep(&store, n, says(n, Some(true))).await;
+    }
+    keep(&store, 3, says(3, None)).await;
+    keep(&store, 4, says(4, Some(false))).await;
+    assert!(is_set().await, "two set it; one does not say, one says no for itself");
+
+    let before = held(&store, 1).await.unwrap().version;
+    assert!(matches!(keep(&store, 5, says(1, Some(true))).await.state, RowState::Unchanged { .. }));
+    assert!(matches!(keep(&store, 6, says(1, None)).await.state, RowState::Unchanged { .. }));
+    let unchanged = held(&store, 1).await.unwrap();
+    assert_eq!((unchanged.non_disclosure, unchanged.version), (true, before));
+
+    // Equal content that states the flag otherwise is another version of the record.
+    assert_eq!(keep(&store, 7, says(1, Some(false))).await.state, accepted(1, 2));
+    assert!(is_set().await, "record 2 still sets it");
+    keep(&store, 8, NewRecord { deleted: true, ..says(2, Some(true)) }).await;
+    assert!(!is_set().await, "a tombstone has no say");
+    assert_eq!(keep(&store, 9, says(4, Some(true))).await.state, accepted(4, 2));
     let set = held(&store, 1).await.unwrap();
-    assert!(set.non_disclosure);
-    // Content that is there already may still bring a new flag.
-    keep(&store, 3, flagged(2, Some(false))).await;
-    let cleared = held(&store, 1).await.unwrap();
-    assert!(!cleared.non_disclosure && cleared.version > set.version);
+    assert!(set.non_disclosure && set.version > before);
+    let superseding = NewRecord { record: record("vaccination", "B"), ..says(4, None) };
+    assert_eq!(keep(&store, 10, superseding).await.state, accepted(4, 3));
+    assert!(!is_set().await, "superseded by one that does not state it");
 }
 
 /// Every row has its leaf, with action, subject and record filled in.

@@ -21,7 +21,7 @@ macro_rules! store_contract {
     ($make:expr) => {
         $crate::store_contract! { @ $make;
             administration:
-                a_registry_entry_is_replaced_by_its_successor, exchanges_are_listed_newest_first,
+                a_registry_entry_is_replaced_by_its_successor, every_log_is_listed, exchanges_are_listed_newest_first,
                 migration_may_be_repeated;
             deliveries:
                 a_claim_again_gets_the_same, a_dead_or_held_delivery_holds_up_its_line,
@@ -30,25 +30,28 @@ macro_rules! store_contract {
                 another_line_is_not_held_up, deliveries_are_listed_newest_first, only_the_stuck_are_redriven,
                 the_oldest_come_first;
             intake:
-                a_chunk_continues_its_exchange, a_failed_call_leaves_nothing, a_record_comes_back_as_it_was,
-                a_refused_row_is_given_back_to_its_sender, a_row_without_a_tenant_stands_under_the_hub,
+                a_chunk_continues_its_exchange, a_complete_exchange_answers_as_it_did, a_failed_call_leaves_nothing, a_record_comes_back_as_it_was,
+                a_refused_row_is_given_back_to_its_sender, a_row_is_decided_in_one_tenant,
+                a_row_without_a_tenant_stands_under_the_hub, a_second_value_where_there_is_one_waits,
                 a_subject_gains_identifiers, a_tombstone_hides_the_record, an_equal_record_is_unchanged,
                 an_individual_number_is_never_stored, another_body_under_the_key_keeps_nothing,
                 another_persons_equal_key_is_another_record, events_tell_what_the_store_found_out,
-                many_tasks_at_once_lose_nothing, tenants_see_nothing_of_each_other, the_flag_follows_the_record,
+                many_tasks_at_once_lose_nothing,
+                only_who_makes_subjects_names_them, tenants_see_nothing_of_each_other, the_flag_holds_while_a_record_sets_it,
                 the_same_body_under_the_key_is_the_same_exchange, the_same_business_key_is_a_new_version;
             log:
                 a_checkpoint_is_verified_by_its_key, a_seal_goes_on_where_the_last_one_ended,
                 an_empty_log_verifies, an_old_or_unfounded_seal_is_stale, leaves_are_dense_and_hashed,
                 verification_tells_how_far_it_is;
             reading:
-                a_directive_moves_the_subject, a_link_is_found_by_its_sign_in, a_note_on_a_moved_subject_is_stale,
+                a_directive_moves_the_subject, directives_that_ended_do_not_pile_up, a_link_is_found_by_its_sign_in, a_note_on_a_moved_subject_is_stale,
                 a_note_keeps_its_directive, a_repeated_directive_does_not_undo_a_withdrawal,
                 a_sign_in_of_two_subjects_names_each_by_its_key, only_the_kinds_asked_for_come,
                 what_is_not_there_is_not_found;
             waiting:
-                a_row_of_several_subjects_waits, a_row_of_the_same_call_is_taken_up,
-                a_row_waits_until_its_subject_is_known, one_row_taken_up_makes_the_next_one_known,
+                a_contradiction_ends_the_promise_to_take_a_row_up, a_row_of_several_subjects_waits,
+                a_row_of_the_same_call_is_taken_up, a_row_taken_up_makes_no_identifier_known,
+                a_row_waits_until_its_subject_is_known,
                 rows_are_taken_up_in_their_order, rows_of_another_tenant_go_on_waiting;
         }
     };

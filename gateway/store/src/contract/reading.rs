@@ -108,6 +108,25 @@ pub async fn a_repeated_directive_does_not_undo_a_withdrawal(store: Shared) {
     assert_eq!(held.directives, [Directive { withdrawn_at: Some(at(5)), ..directive(1, 1) }]);
 }
 
+/// All that may still be in force, and of those that have ended the newest 50: by expiry or by withdrawal, whichever
+/// was first.
+pub async fn directives_that_ended_do_not_pile_up(store: Shared) {
+    keep(&store, 1, vaccination(1)).await;
+    let until = |n, end: Option<i64>| Directive { expires_at: end.map(at), ..directive(n, 1) };
+    let give = async |directive| store.record_directive(&aoi(), directive, event(50)).await.unwrap();
+    for n in 1..=60 {
+        give(until(n, Some(i64::try_from(n).unwrap()))).await;
+        give(until(100 + n, Some(1000))).await;
+    }
+    give(until(99, None)).await;
+    // Without the last hundred seconds of the log, all of them may still be in force for what the store knows.
+    assert_eq!(held(&store, 1).await.unwrap().directives.len(), 121);
+    store.withdraw_directive(&aoi(), &subject(1), &directive_id(160), at(99), event(100)).await.unwrap();
+    let read = held(&store, 1).await.unwrap().directives;
+    let expected = (12..=60).chain(99..=160).filter(|n| *n != 100).map(directive_id).collect::<Vec<_>>();
+    assert_eq!(read.into_iter().map(|directive| directive.id).collect::<Vec<_>>(), expected);
+}
+
 /// A sign-in leads to the subject with the link it was given; a new link takes the place of the old one.
 pub async fn a_link_is_found_by_its_sign_in(store: Shared) {
     keep(&store, 1, vaccination(1)).await;

@@ -33,8 +33,6 @@ pub async fn a_row_waits_until_its_subject_is_known(store: Shared) {
     assert_eq!((&view.deliveries[0].id, view.deliveries[0].row), (&delivery(1), 1));
     let held = held(&store, 7).await.unwrap();
     assert_eq!((held.records.len(), held.records[0].recorded_at), (2, at(50)));
-    let by_other = SubjectRef::Identifier(named("insured", "A"));
-    assert_eq!(store.held(&aoi(), &by_other, &[]).await.unwrap().unwrap().subject, subject(7));
 
     let events = events(&store, &aoi()).await;
     let told: Vec<_> = events.iter().map(|e| (e.action, e.reason.clone(), e.exchange.clone())).collect();
@@ -72,12 +70,32 @@ pub async fn a_row_of_several_subjects_waits(store: Shared) {
     assert_eq!(view.rows[0].state, RowState::Waiting);
 }
 
-/// A row that is taken up brings identifiers that other rows waited for.
-pub async fn one_row_taken_up_makes_the_next_one_known(store: Shared) {
+/// The identifiers of a row that waited found its subject; they do not become the subject's.
+pub async fn a_row_taken_up_makes_no_identifier_known(store: Shared) {
     keep(&store, 1, from_elsewhere(1, vec![named("insured", "A")])).await;
     keep(&store, 2, from_elsewhere(2, vec![named("insured", "A"), recipient(7)])).await;
     keep(&store, 3, vaccination(7)).await;
-    assert_eq!(held(&store, 7).await.unwrap().records.len(), 3);
+    assert_eq!(held(&store, 7).await.unwrap().records.len(), 2);
+    let by_other = SubjectRef::Identifier(named("insured", "A"));
+    assert!(store.held(&aoi(), &by_other, &[]).await.unwrap().is_none());
+    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    assert_eq!(view.rows[0].state, RowState::Waiting);
+}
+
+/// A row that waited for a person who, once known, has another value of a system with one value at a time: it goes on
+/// waiting, and its sender is told why from now on.
+pub async fn a_contradiction_ends_the_promise_to_take_a_row_up(store: Shared) {
+    let number = |value| named("municipality_number", value);
+    let single = |new: NewRecord| NewRecord { single_valued: [number("A").system].into(), ..new };
+    let row = keep(&store, 1, single(from_elsewhere(1, vec![recipient(7), number("A")]))).await;
+    assert_eq!(row.faults[0].code, RowCode::SubjectUnknown);
+    let theirs = NewRecord { identifiers: vec![recipient(7), number("B")], ..vaccination(7) };
+    keep(&store, 2, single(theirs)).await;
+    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    assert_eq!((&view.rows[0].state, view.rows[0].faults.len()), (&RowState::Waiting, 1));
+    assert_eq!(view.rows[0].faults[0].code, RowCode::SubjectAmbiguous);
+    assert!(view.rows[0].faults[0].reason.en.contains("not taken up by itself"));
+    assert_eq!(held(&store, 7).await.unwrap().records.len(), 1);
 }
 
 /// Two versions of one record that waited are taken up as they came.

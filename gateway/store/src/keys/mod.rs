@@ -6,7 +6,7 @@
 //!        ├─ derives (HKDF-SHA256, one label each): blind index of each identifier system, business keys, content
 //!        │  digests, sign-ins, audit seals, exchange digests, idempotency keys, pending content
 //!        └─ derives the key that wraps one random data key for each subject
-//!             └─ encrypts the subject's records, directives and links
+//!             └─ encrypts the subject's records, directives, links and flags
 //! ```
 //!
 //! Every ciphertext is AES-256-GCM with a random nonce, and its additional data says which thing in which place it is:

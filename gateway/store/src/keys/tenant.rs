@@ -93,9 +93,9 @@ impl TenantKeys {
         mac(&self.audit, &[b"leaf", self.tenant.as_str().as_bytes(), &index.to_be_bytes(), hash])
     }
 
-    /// The seal of a log's length.
-    pub(crate) fn length_seal(&self, size: u64) -> Hash {
-        mac(&self.audit, &[b"length", self.tenant.as_str().as_bytes(), &size.to_be_bytes()])
+    /// The seal of a log's length, and of how much of it lies under a checkpoint.
+    pub(crate) fn length_seal(&self, size: u64, sealed: u64) -> Hash {
+        mac(&self.audit, &[b"length", self.tenant.as_str().as_bytes(), &size.to_be_bytes(), &sealed.to_be_bytes()])
     }
 
     /// The digest of an exchange's body as it is stored and shown.

@@ -3,7 +3,7 @@
 use tsunagi_core::audit::{Action, AuditEvent};
 use tsunagi_core::document::Document;
 use tsunagi_core::exchange::{RowResult, RowState};
-use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
+use tsunagi_core::fault::{RowCode, RowFault};
 use tsunagi_core::id::{ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
 
 use super::audit::Leaves;
@@ -11,7 +11,7 @@ use super::convert::to_json;
 use super::exchanges::{self, Entered};
 use super::records::{Incoming, Kept, Origin};
 use super::session::{Session, Tenancy};
-use super::subjects::{Subject, Who};
+use super::subjects::{Name, Subject, Who};
 use super::waiting;
 use crate::command::{Accept, AcceptRow, Accepted, Intake, NewRecord};
 use crate::error::StoreError;
@@ -21,22 +21,27 @@ use crate::keys::Hash;
 pub(super) fn accept(session: &Session<'_>, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
     let hub = session.enter(&TenantId::hub())?;
     let (exchange, repeated) = match exchanges::enter(&hub, &accept.head)? {
-        Entered::Exchange { id, repeated } => (id, repeated),
+        Entered::Exchange { id, repeated, is_complete: false } => (id, repeated),
+        Entered::Exchange { id: exchange, repeated, is_complete: true } => {
+            let rows = accept.rows.iter().map(|row| exchanges::row_result(session.conn, &exchange, row.row));
+            let rows = rows.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+            return Ok(Accepted::Durable { exchange, rows, repeated });
+        }
         Entered::Reused => return Ok(Accepted::KeyReused),
     };
     let tenancy = session.enter(tenant)?;
     let mut desk =
-        Desk { tenancy: &tenancy, leaves: Leaves::open(&tenancy)?, exchange, sender: accept.head.sender, taken_up: 0 };
+        Desk { tenancy: &tenancy, leaves: Leaves::open(&tenancy)?, exchange, sender: accept.head.sender, changed: 0 };
     let mut rows = Vec::with_capacity(accept.rows.len());
     for row in accept.rows {
         rows.push(desk.row(row)?);
     }
-    let Desk { leaves, exchange, taken_up, .. } = desk;
+    let Desk { leaves, exchange, changed, .. } = desk;
     leaves.close()?;
-    if taken_up > 0 {
+    if changed > 0 {
         // A row of this very call may have waited for a later one.
         for row in rows.iter_mut().filter(|row| row.state == RowState::Waiting) {
-            if let Some(now) = tenancy.row_result(&exchange, row.row)? {
+            if let Some(now) = exchanges::row_result(session.conn, &exchange, row.row)? {
                 *row = now;
             }
         }
@@ -52,12 +57,13 @@ struct Desk<'t, 'c> {
     leaves: Leaves<'t, 'c>,
     exchange: ExchangeId,
     sender: ParticipantId,
-    taken_up: usize,
+    /// How many rows that waited stand otherwise now.
+    changed: usize,
 }
 
 impl Desk<'_, '_> {
     fn row(&mut self, row: AcceptRow) -> Result<RowResult, StoreError> {
-        if let Some(decided) = self.tenancy.row_result(&self.exchange, row.row)? {
+        if let Some(decided) = exchanges::row_result(self.tenancy.conn, &self.exchange, row.row)? {
             return Ok(decided);
         }
         let AcceptRow { row, faults, intake, mut event } = row;
@@ -82,23 +88,23 @@ impl Desk<'_, '_> {
             return Err(StoreError::NotFound);
         }
         let kind = new.record.kind().clone();
-        let blinds = self.tenancy.blind(&new.identifiers)?;
-        let (subject, named) = match self.subject(&blinds, new.new_subject.as_ref())? {
+        let names = self.tenancy.names(&new.identifiers, &new.single_valued)?;
+        let (subject, named) = match self.subject(&names, new.new_subject.as_ref())? {
             Found::Subject(subject, named) => (subject, named),
-            Found::Wait(code) => return self.wait(line, &blinds, &new.into(), code),
+            Found::Wait(code) => return self.wait(line, &names, &new.into(), code),
         };
         let incoming = Incoming::from(new);
         let origin = self.origin(&line);
         let kept = self.tenancy.keep(&subject, &incoming, &origin)?;
         tell(&mut line.event, &subject.key, &kept, incoming.deleted);
         let result = self.write(line, Some(kind), kept.state())?;
-        self.taken_up += waiting::take_up(self.tenancy, &mut self.leaves, named, origin.at)?;
+        self.changed += waiting::take_up(self.tenancy, &mut self.leaves, named, origin.at)?;
         Ok(result)
     }
 
     /// Finds or makes the subject, and says which identifiers became known by that.
-    fn subject(&self, blinds: &[Hash], new: Option<&SubjectKey>) -> Result<Found, StoreError> {
-        let subject = match (self.tenancy.who(blinds)?, new) {
+    fn subject(&self, names: &[Name], new: Option<&SubjectKey>) -> Result<Found, StoreError> {
+        let subject = match (self.tenancy.who(names)?, new) {
             (Who::One(key), _) => self
                 .tenancy
                 .subject(&key)?
@@ -107,21 +113,23 @@ impl Desk<'_, '_> {
             (Who::Nobody, None) => return Ok(Found::Wait(RowCode::SubjectUnknown)),
             (Who::Several, _) => return Ok(Found::Wait(RowCode::SubjectAmbiguous)),
         };
-        let named = self.tenancy.name(&subject.key, blinds)?;
+        // What a sender says who may not make subjects only finds: else it could plant an identifier, and a later
+        // registration of somebody else under it would make two people one.
+        let named = if new.is_some() { self.tenancy.name(&subject.key, names)? } else { Vec::new() };
         Ok(Found::Subject(subject, named))
     }
 
     fn wait(
         &mut self,
         mut line: Line,
-        blinds: &[Hash],
+        names: &[Name],
         incoming: &Incoming,
         code: RowCode,
     ) -> Result<RowResult, StoreError> {
         line.event.action = Action::RecordWaiting;
         line.event.reason = Some(code.as_str().to_owned());
-        line.faults.push(RowFault { row: line.row, column: String::new(), code, reason: why_it_waits(code) });
-        waiting::keep(self.tenancy, &self.origin(&line), blinds, incoming, &line.event)?;
+        line.faults.push(waiting::fault(line.row, code));
+        waiting::keep(self.tenancy, &self.origin(&line), names, incoming, &line.event)?;
         self.write(line, Some(incoming.record.kind().clone()), RowState::Waiting)
     }
 
@@ -163,19 +171,4 @@ pub(super) fn tell(event: &mut AuditEvent, subject: &SubjectKey, kept: &Kept, de
     event.action = if deleted { Action::RecordDeleted } else { Action::RecordAccepted };
     event.subject = Some(subject.clone());
     event.records = vec![(kept.record.clone(), kept.version)];
-}
-
-fn why_it_waits(code: RowCode) -> Bilingual {
-    if code == RowCode::SubjectAmbiguous {
-        return Bilingual::new(
-            "識別子が複数の対象者を指しています。行は保留され、市町村の登録で対象者が一人に定まると取り込まれます",
-            "the identifiers name several subjects; the row waits and is taken up when the municipality's registration \
-             leaves one",
-        );
-    }
-    Bilingual::new(
-        "この識別子の対象者がまだ登録されていません。行は保留され、市町村が対象者を登録すると取り込まれます",
-        "no subject with these identifiers is registered yet; the row waits and is taken up when the municipality \
-         registers the person",
-    )
 }

@@ -19,6 +19,7 @@ pub(super) fn ready(session: &Session<'_>) -> Result<(), StoreError> {
     if found < migrate::newest() {
         return Err(StoreError::Unavailable(format!("the database has schema version {found}: migrate it first")));
     }
+    migrate::check_master_key(session)?;
     session.conn.prepare_cached("UPDATE readiness SET beat = beat + 1 WHERE only = 1")?.execute([])?;
     Ok(())
 }

@@ -11,26 +11,66 @@ use crate::command::{Checkpoint, Leaf, Unsealed};
 use crate::error::StoreError;
 use crate::keys::Hash;
 
+/// What is said of one tenant's log. It is written with the tenant's key and with every change of the log.
+#[derive(Clone, Copy)]
+pub(super) struct Length {
+    /// Leaves written.
+    size: u64,
+    /// Leaves under the newest checkpoint.
+    sealed: u64,
+}
+
+impl Length {
+    /// The length of a log that has just been begun.
+    pub(super) const EMPTY: Self = Self { size: 0, sealed: 0 };
+
+    /// Reads it. What was tampered with is not built upon: the next leaf would make it look right again.
+    fn read(tenancy: &Tenancy<'_>) -> Result<Self, StoreError> {
+        let mut select =
+            tenancy.conn.prepare_cached("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = ?1")?;
+        let found: Option<(u64, u64, Vec<u8>)> = select
+            .query_row([tenancy.tenant.as_str()], |row| Ok((row.number(0)?, row.number(1)?, row.get(2)?)))
+            .optional()?;
+        match found {
+            Some((size, sealed, seal)) if tenancy.keys.length_seal(size, sealed)[..] == seal[..] => {
+                Ok(Self { size, sealed })
+            }
+            _ => Err(StoreError::Corrupt("the length of the audit log is not as it was written".to_owned())),
+        }
+    }
+
+    /// Writes it.
+    pub(super) fn write(self, tenancy: &Tenancy<'_>) -> Result<(), StoreError> {
+        let Self { size, sealed } = self;
+        tenancy
+            .conn
+            .prepare_cached(
+                "INSERT INTO audit_lengths (tenant, size, sealed, mac) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, sealed = excluded.sealed, mac = excluded.mac",
+            )?
+            .execute((tenancy.tenant.as_str(), count(size)?, count(sealed)?, tenancy.keys.length_seal(size, sealed)))?;
+        Ok(())
+    }
+}
+
 /// Appends to one tenant's log. The length is written once, by [`Leaves::close`]: a command that forgets it leaves a log
 /// that does not verify.
 #[must_use]
 pub(super) struct Leaves<'t, 'c> {
     tenancy: &'t Tenancy<'c>,
-    next: u64,
+    length: Length,
 }
 
 impl<'t, 'c> Leaves<'t, 'c> {
     /// Opens the log at its end.
     pub(super) fn open(tenancy: &'t Tenancy<'c>) -> Result<Self, StoreError> {
-        let mut select = tenancy.conn.prepare_cached("SELECT size FROM audit_lengths WHERE tenant = ?1")?;
-        let next = select.query_row([tenancy.tenant.as_str()], |row| row.number(0)).optional()?.unwrap_or(0);
-        Ok(Self { tenancy, next })
+        Ok(Self { tenancy, length: Length::read(tenancy)? })
     }
 
     /// Writes a leaf; its index is dense because the write lock is held.
     pub(super) fn append(&mut self, event: &AuditEvent) -> Result<u64, StoreError> {
         let bytes = to_json(event)?;
-        let index = self.next;
+        let index = self.length.size;
         let hash = leaf_hash(&bytes);
         let seal = self.tenancy.keys.leaf_seal(index, &hash);
         self.tenancy
@@ -39,20 +79,13 @@ impl<'t, 'c> Leaves<'t, 'c> {
                 "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, nanos(event.at)))?;
-        self.next = index + 1;
+        self.length.size = index + 1;
         Ok(index)
     }
 
     /// Writes the new length.
     pub(super) fn close(self) -> Result<(), StoreError> {
-        self.tenancy
-            .conn
-            .prepare_cached(
-                "INSERT INTO audit_lengths (tenant, size, mac) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, mac = excluded.mac",
-            )?
-            .execute((self.tenancy.tenant.as_str(), count(self.next)?, self.tenancy.keys.length_seal(self.next)))?;
-        Ok(())
+        self.length.write(self.tenancy)
     }
 }
 
@@ -97,13 +130,14 @@ pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Check
     if !fits {
         return Err(StoreError::Corrupt("the checkpoint's edge does not have its root".to_owned()));
     }
-    let mut select = session.conn.prepare_cached(
-        "SELECT (SELECT max(size) FROM checkpoints WHERE tenant = ?1), (SELECT size FROM audit_lengths WHERE tenant = ?1)",
-    )?;
-    let (newest, length): (Option<i64>, Option<i64>) =
-        select.query_row([tenant.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let size = count(seal.size)?;
-    if newest.is_some_and(|newest| newest >= size) || length.unwrap_or(0) < size {
+    let tenancy = session.known(tenant)?.ok_or(StoreError::Stale)?;
+    let length = Length::read(&tenancy)?;
+    let mut select = session.conn.prepare_cached("SELECT max(size) FROM checkpoints WHERE tenant = ?1")?;
+    let newest: Option<i64> = select.query_row([tenant.as_str()], |row| row.get(0))?;
+    if newest.unwrap_or(0) != count(length.sealed)? {
+        return Err(StoreError::Corrupt("the newest checkpoint is not the one that was written last".to_owned()));
+    }
+    if length.sealed >= seal.size || length.size < seal.size {
         return Err(StoreError::Stale);
     }
     session
@@ -111,8 +145,15 @@ pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Check
         .prepare_cached(
             "INSERT INTO checkpoints (tenant, size, root, frontier, note, sealed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute((tenant.as_str(), size, seal.root, seal.frontier.concat(), &seal.note, nanos(seal.sealed_at)))?;
-    Ok(())
+        .execute((
+            tenant.as_str(),
+            count(seal.size)?,
+            seal.root,
+            seal.frontier.concat(),
+            &seal.note,
+            nanos(seal.sealed_at),
+        ))?;
+    Length { sealed: seal.size, ..length }.write(&tenancy)
 }
 
 /// See [`crate::AuditLog::audit_page`].
@@ -143,6 +184,16 @@ pub(super) fn checkpoints(session: &Session<'_>, tenant: &TenantId) -> Result<Ve
         });
     }
     Ok(all)
+}
+
+/// See [`crate::StoreAdmin::logs`].
+pub(super) fn logs(session: &Session<'_>) -> Result<Vec<TenantId>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT tenant FROM tenant_keys UNION SELECT tenant FROM audit_lengths UNION SELECT tenant FROM audit_leaves
+         UNION SELECT tenant FROM checkpoints ORDER BY tenant",
+    )?;
+    let tenants = select.query_map([], |row| row.word(0))?;
+    Ok(tenants.collect::<Result<_, _>>()?)
 }
 
 fn edge(bytes: &[u8]) -> Result<Vec<Hash>, StoreError> {

@@ -1,13 +1,13 @@
 //! Consent directives, and events that rest on what was read.
 
 use jiff::Timestamp;
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Rows};
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{DirectiveId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
 
 use super::audit::{Leaves, append_one};
-use super::convert::{from_json, to_json};
+use super::convert::{from_json, nanos, to_json};
 use super::session::{Session, Tenancy};
 use super::subjects::Subject;
 use crate::command::Note;
@@ -60,26 +60,60 @@ pub(super) fn withdraw(
         let sealed = tenancy.seal_directive(&subject, &directive)?;
         tenancy
             .conn
-            .prepare_cached("UPDATE directives SET sealed = ?4 WHERE tenant = ?1 AND subject = ?2 AND directive = ?3")?
-            .execute((tenant.as_str(), subject.key.as_str(), id.as_str(), sealed))?;
-        tenancy.moved(&subject.key)?;
+            .prepare_cached(
+                "UPDATE directives SET sealed = ?4, ends_at = ?5
+                 WHERE tenant = ?1 AND subject = ?2 AND directive = ?3",
+            )?
+            .execute((tenant.as_str(), subject.key.as_str(), id.as_str(), sealed, ends_at(&directive)))?;
+        tenancy.moved(&subject)?;
     }
     append_one(&tenancy, event)
 }
 
 impl Tenancy<'_> {
-    /// All directives of a subject, oldest id first.
+    /// The directives of a subject, oldest id first: all that may still be in force, and the newest of those that have
+    /// ended. A subject with a consent for every visit would otherwise make each lookup slower than the one before.
     pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<Directive>, StoreError> {
-        let mut select = self.conn.prepare_cached(
-            "SELECT directive, sealed FROM directives WHERE tenant = ?1 AND subject = ?2 ORDER BY directive",
+        let past = self.past()?;
+        let mut lasting = self.conn.prepare_cached(
+            "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
+             WHERE tenant = ?1 AND subject = ?2 AND ends_at > ?3",
         )?;
-        let mut rows = select.query((self.tenant.as_str(), subject.key.as_str()))?;
+        let mut ended = self.conn.prepare_cached(
+            "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
+             WHERE tenant = ?1 AND subject = ?2 AND ends_at <= ?3 ORDER BY ends_at DESC LIMIT ?4",
+        )?;
+        let of = (self.tenant.as_str(), subject.key.as_str());
         let mut all = Vec::new();
-        while let Some(row) = rows.next()? {
-            let (id, sealed): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-            all.push(self.open_directive(subject, &id, &sealed)?);
-        }
+        self.open_directives(subject, lasting.query((of.0, of.1, past))?, &mut all)?;
+        self.open_directives(subject, ended.query((of.0, of.1, past, ENDED))?, &mut all)?;
+        all.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(all)
+    }
+
+    /// A moment that has passed for certain: the log was written to then.
+    fn past(&self) -> Result<i64, StoreError> {
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT written_at FROM audit_leaves WHERE tenant = ?1 ORDER BY idx DESC LIMIT 1")?;
+        Ok(select.query_row([self.tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(i64::MIN))
+    }
+
+    fn open_directives(
+        &self,
+        subject: &Subject,
+        mut rows: Rows<'_>,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), StoreError> {
+        while let Some(row) = rows.next()? {
+            let (id, end, sealed): (String, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let directive = self.open_directive(subject, &id, &sealed)?;
+            if ends_at(&directive) != end {
+                return Err(StoreError::Corrupt("a directive does not end when it is said to".to_owned()));
+            }
+            into.push(directive);
+        }
+        Ok(())
     }
 
     /// Keeps a directive. One that is there already stays as it is, withdrawn or not, so that a repeated call can
@@ -90,11 +124,11 @@ impl Tenancy<'_> {
         let written = self
             .conn
             .prepare_cached(
-                "INSERT INTO directives (tenant, subject, directive, sealed) VALUES (?1, ?2, ?3, ?4)
+                "INSERT INTO directives (tenant, subject, directive, sealed, ends_at) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (tenant, subject, directive) DO NOTHING",
             )?
-            .execute((self.tenant.as_str(), subject.key.as_str(), directive.id.as_str(), sealed))?;
-        if written > 0 { self.moved(&subject.key) } else { Ok(()) }
+            .execute((self.tenant.as_str(), subject.key.as_str(), directive.id.as_str(), sealed, ends_at(directive)))?;
+        if written > 0 { self.moved(&subject) } else { Ok(()) }
     }
 
     fn directive(&self, subject: &Subject, id: &DirectiveId) -> Result<Option<Directive>, StoreError> {
@@ -119,3 +153,11 @@ impl Tenancy<'_> {
         [b"directive", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), id.as_bytes()]
     }
 }
+
+/// When a directive ends, as a column.
+fn ends_at(directive: &Directive) -> i64 {
+    directive.expires_at.into_iter().chain(directive.withdrawn_at).min().map_or(i64::MAX, nanos)
+}
+
+/// How many directives that have ended are read: enough to show what was there of late.
+const ENDED: i64 = 50;

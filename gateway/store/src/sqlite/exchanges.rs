@@ -1,6 +1,6 @@
 //! Exchanges, their rows and receipts.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tsunagi_core::exchange::{Exchange, ExchangeState, RowResult, RowState};
 use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::{ExchangeId, ParticipantId, TenantId};
@@ -14,8 +14,8 @@ use crate::keys::RowPlace;
 
 /// What a head turned out to be.
 pub(super) enum Entered {
-    /// The exchange to put rows into; `repeated` if it has another id than the head.
-    Exchange { id: ExchangeId, repeated: bool },
+    /// The exchange to put rows into, unless it is complete; `repeated` if it has another id than the head.
+    Exchange { id: ExchangeId, repeated: bool, is_complete: bool },
     /// The idempotency key, or the id, stands for another body.
     Reused,
 }
@@ -27,23 +27,28 @@ const REFUSED: &str = "refused row";
 pub(super) fn enter(hub: &Tenancy<'_>, head: &ExchangeHead) -> Result<Entered, StoreError> {
     let digest = hub.keys.exchange_digest(&head.digest);
     let key = head.idempotency_key.as_ref().map(|key| hub.keys.idempotency(&head.sender, key));
-    let mut by_key = hub
-        .conn
-        .prepare_cached("SELECT exchange, digest FROM exchanges WHERE sender = ?1 AND idempotency_hash = ?2")?;
+    let mut by_key = hub.conn.prepare_cached(
+        "SELECT exchange, digest, complete FROM exchanges WHERE sender = ?1 AND idempotency_hash = ?2",
+    )?;
     if let Some(key) = &key {
         let known = by_key
-            .query_row((head.sender.as_str(), key), |row| Ok((row.word::<ExchangeId>(0)?, row.hash(1)?)))
+            .query_row((head.sender.as_str(), key), |row| Ok((row.word::<ExchangeId>(0)?, row.hash(1)?, row.get(2)?)))
             .optional()?;
-        if let Some((id, stored)) = known {
+        if let Some((id, stored, is_complete)) = known {
             let repeated = id != head.id;
-            return Ok(if stored == digest { Entered::Exchange { id, repeated } } else { Entered::Reused });
+            return Ok(if stored == digest {
+                Entered::Exchange { id, repeated, is_complete }
+            } else {
+                Entered::Reused
+            });
         }
     }
-    let mut by_id = hub.conn.prepare_cached("SELECT sender, digest FROM exchanges WHERE exchange = ?1")?;
-    let known =
-        by_id.query_row([head.id.as_str()], |row| Ok((row.word::<ParticipantId>(0)?, row.hash(1)?))).optional()?;
-    match known {
-        Some((sender, stored)) if sender == head.sender && stored == digest => {}
+    let mut by_id = hub.conn.prepare_cached("SELECT sender, digest, complete FROM exchanges WHERE exchange = ?1")?;
+    let known = by_id
+        .query_row([head.id.as_str()], |row| Ok((row.word::<ParticipantId>(0)?, row.hash(1)?, row.get(2)?)))
+        .optional()?;
+    let is_complete = match known {
+        Some((sender, stored, is_complete)) if sender == head.sender && stored == digest => is_complete,
         Some(_) => return Ok(Entered::Reused),
         None => {
             hub.conn
@@ -61,9 +66,10 @@ pub(super) fn enter(hub: &Tenancy<'_>, head: &ExchangeHead) -> Result<Entered, S
                     head.charset.as_deref(),
                     nanos(head.received_at),
                 ))?;
+            false
         }
-    }
-    Ok(Entered::Exchange { id: head.id.clone(), repeated: false })
+    };
+    Ok(Entered::Exchange { id: head.id.clone(), repeated: false, is_complete })
 }
 
 /// Marks that all rows are there.
@@ -75,17 +81,37 @@ pub(super) fn complete(session: &Session<'_>, id: &ExchangeId) -> Result<(), Sto
     Ok(())
 }
 
-impl Tenancy<'_> {
-    /// The result of a row, if it has one.
-    pub(super) fn row_result(&self, exchange: &ExchangeId, row: u64) -> Result<Option<RowResult>, StoreError> {
-        let mut select = self.conn.prepare_cached(
-            "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
-             WHERE exchange = ?1 AND row = ?2 AND tenant = ?3",
-        )?;
-        let mut rows = select.query((exchange.as_str(), count(row)?, self.tenant.as_str()))?;
-        rows.next()?.map(row_result).transpose()
-    }
+/// The result of a row, if it has one. In any tenant: a row is decided once, and when it comes again it may belong
+/// elsewhere, because the registry has changed meanwhile.
+pub(super) fn row_result(conn: &Connection, exchange: &ExchangeId, row: u64) -> Result<Option<RowResult>, StoreError> {
+    let mut select = conn.prepare_cached(
+        "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
+         WHERE exchange = ?1 AND row = ?2",
+    )?;
+    let mut rows = select.query((exchange.as_str(), count(row)?))?;
+    rows.next()?.map(read_row).transpose()
+}
 
+/// Rewrites the result of a row that waited.
+pub(super) fn rewrite_row(conn: &Connection, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
+    let (state, record, version) = spell(&result.state);
+    conn.prepare_cached(
+        "UPDATE exchange_rows SET state = ?3, record = ?4, version = ?5, faults = ?6, leaf = ?7
+         WHERE exchange = ?1 AND row = ?2",
+    )?
+    .execute((
+        exchange.as_str(),
+        count(result.row)?,
+        state,
+        record,
+        version,
+        to_json_text(&result.faults)?,
+        result.leaf.map(count).transpose()?,
+    ))?;
+    Ok(())
+}
+
+impl Tenancy<'_> {
     /// Writes the result of a row that has none yet.
     pub(super) fn write_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
         let (state, record, version) = spell(&result.state);
@@ -108,33 +134,12 @@ impl Tenancy<'_> {
         Ok(())
     }
 
-    /// Rewrites the result of a row that waited.
-    pub(super) fn rewrite_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
-        let (state, record, version) = spell(&result.state);
-        self.conn
-            .prepare_cached(
-                "UPDATE exchange_rows SET state = ?4, record = ?5, version = ?6, faults = ?7, leaf = ?8
-                 WHERE exchange = ?1 AND row = ?2 AND tenant = ?3",
-            )?
-            .execute((
-                exchange.as_str(),
-                count(result.row)?,
-                self.tenant.as_str(),
-                state,
-                record,
-                version,
-                to_json_text(&result.faults)?,
-                result.leaf.map(count).transpose()?,
-            ))?;
-        Ok(())
-    }
-
     /// Adds the source of a refused row, so that it can be given back.
     pub(super) fn write_source(&self, exchange: &ExchangeId, row: u64, source: &[u8]) -> Result<(), StoreError> {
         let sealed = self.keys.seal_pending(&RowPlace { what: REFUSED, exchange, row }, source)?;
         self.conn
-            .prepare_cached("UPDATE exchange_rows SET sealed = ?4 WHERE exchange = ?1 AND row = ?2 AND tenant = ?3")?
-            .execute((exchange.as_str(), count(row)?, self.tenant.as_str(), sealed))?;
+            .prepare_cached("UPDATE exchange_rows SET sealed = ?3 WHERE exchange = ?1 AND row = ?2")?
+            .execute((exchange.as_str(), count(row)?, sealed))?;
         Ok(())
     }
 }
@@ -154,12 +159,12 @@ pub(super) fn view(
     };
     let mut select = session.conn.prepare_cached(
         "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
-         WHERE exchange = ?1 ORDER BY row, tenant",
+         WHERE exchange = ?1 ORDER BY row",
     )?;
     let mut found = select.query([id.as_str()])?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
-        rows.push(row_result(row)?);
+        rows.push(read_row(row)?);
     }
     Ok(Some(ExchangeView { exchange, rows, deliveries: outbox::of_exchange(session, id)? }))
 }
@@ -172,9 +177,9 @@ pub(super) fn rejections(
 ) -> Result<Vec<Rejection>, StoreError> {
     let mut select = session.conn.prepare_cached(
         "SELECT r.row, r.tenant, r.faults, r.sealed FROM exchange_rows r
-         JOIN exchanges e ON e.exchange = r.exchange
+         CROSS JOIN exchanges e ON e.exchange = r.exchange
          WHERE r.exchange = ?1 AND e.sender = ?2 AND r.state = 'refused' AND r.sealed IS NOT NULL
-         ORDER BY r.row, r.tenant",
+         ORDER BY r.row",
     )?;
     let mut found = select.query((id.as_str(), sender.as_str()))?;
     let mut rejections = Vec::new();
@@ -211,7 +216,7 @@ fn exchange(row: &Row<'_>) -> rusqlite::Result<Exchange> {
     })
 }
 
-fn row_result(row: &Row<'_>) -> Result<RowResult, StoreError> {
+fn read_row(row: &Row<'_>) -> Result<RowResult, StoreError> {
     let tenant: TenantId = row.word(1)?;
     let state = match row.get_ref(3)?.as_str().unwrap_or_default() {
         "accepted" => RowState::Accepted { record: row.word(4)?, version: row.number(5)? },

@@ -8,7 +8,7 @@ use tsunagi_core::id::{KindName, SubjectKey, TenantId};
 
 use super::convert::Columns;
 use super::session::{Session, Tenancy};
-use super::subjects::{Subject, Who};
+use super::subjects::Subject;
 use crate::command::{Held, SubjectRef};
 use crate::error::StoreError;
 
@@ -22,8 +22,7 @@ pub(super) fn held(
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
     let (key, link) = match who {
         SubjectRef::Identifier(identifier) => {
-            let blinds = tenancy.blind(std::slice::from_ref(identifier))?;
-            let Who::One(key) = tenancy.who(&blinds)? else { return Ok(None) };
+            let Some(key) = tenancy.named(identifier)? else { return Ok(None) };
             (key, None)
         }
         SubjectRef::Record(record) => {
@@ -48,7 +47,7 @@ pub(super) fn held(
         directives: tenancy.directives(&subject)?,
         records: tenancy.newest_records(&subject, kinds)?,
         version: subject.version,
-        non_disclosure: subject.non_disclosure,
+        non_disclosure: subject.non_disclosure(),
         subject: subject.key,
         link,
     }))
@@ -57,8 +56,8 @@ pub(super) fn held(
 impl Tenancy<'_> {
     fn newest_records(&self, subject: &Subject, kinds: &BTreeSet<KindName>) -> Result<Vec<HeldRecord>, StoreError> {
         let mut select = self.conn.prepare_cached(
-            "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed FROM records r
-             JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
+            "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed FROM records r INDEXED BY records_of_subject
+             CROSS JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
              WHERE r.tenant = ?1 AND r.subject = ?2 AND r.kind = ?3 AND v.deleted = 0",
         )?;
         let mut records = Vec::new();

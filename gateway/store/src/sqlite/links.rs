@@ -6,7 +6,7 @@ use tsunagi_core::id::{SubjectKey, TenantId};
 use super::audit::append_one;
 use super::convert::{Columns, from_json, to_json};
 use super::session::{Session, Tenancy};
-use super::subjects::{Subject, Who};
+use super::subjects::Subject;
 use crate::command::{Identifier, Link};
 use crate::error::StoreError;
 use crate::keys::Hash;
@@ -21,9 +21,7 @@ pub(super) fn link_subject(
     mut event: AuditEvent,
 ) -> Result<u64, StoreError> {
     let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
-    let Who::One(key) = tenancy.who(&tenancy.blind(std::slice::from_ref(identifier))?)? else {
-        return Err(StoreError::NotFound);
-    };
+    let key = tenancy.named(identifier)?.ok_or(StoreError::NotFound)?;
     let subject = tenancy.subject(&key)?.ok_or(StoreError::NotFound)?;
     let sign_in = tenancy.keys.sign_in(sign_in.0, sign_in.1);
     let sealed = subject.cipher.seal(&tenancy.link_place(&key, &sign_in), &to_json(link)?)?;
@@ -34,7 +32,7 @@ pub(super) fn link_subject(
              ON CONFLICT (tenant, sign_in, subject) DO UPDATE SET sealed = excluded.sealed",
         )?
         .execute((tenant.as_str(), sign_in, key.as_str(), sealed))?;
-    tenancy.moved(&key)?;
+    tenancy.moved(&subject)?;
     event.subject = Some(key);
     append_one(&tenancy, &event)
 }

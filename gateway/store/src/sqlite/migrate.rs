@@ -1,7 +1,9 @@
 //! The tables, step by step.
 
 use rusqlite::{Connection, OptionalExtension};
+use tsunagi_core::id::TenantId;
 
+use super::session::Session;
 use crate::error::StoreError;
 
 /// Each step once, in order; a step that was released is never changed.
@@ -35,8 +37,10 @@ pub(super) fn refuse_newer(conn: &Connection) -> Result<i64, StoreError> {
     Ok(found)
 }
 
-/// Runs the steps that are missing. Has to be called inside a transaction.
-pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
+/// Runs the steps that are missing. Has to be called inside a transaction. New tables get the hub's key at once, by
+/// which this store knows its master key from then on.
+pub(super) fn migrate(session: &Session<'_>) -> Result<(), StoreError> {
+    let conn = session.conn;
     let found = refuse_newer(conn)?;
     if found == 0 {
         conn.execute_batch(
@@ -48,5 +52,20 @@ pub(super) fn migrate(conn: &Connection) -> Result<(), StoreError> {
         conn.execute_batch(statements)?;
         conn.execute("UPDATE schema_version SET version = ?1 WHERE only = 1", [version])?;
     }
-    Ok(())
+    if found == 0 {
+        session.enter(&TenantId::hub())?;
+    }
+    check_master_key(session)
+}
+
+/// Refuses a master key that this store was not made with, before anything is written under it.
+pub(super) fn check_master_key(session: &Session<'_>) -> Result<(), StoreError> {
+    match session.known(&TenantId::hub()) {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(StoreError::Corrupt("the hub's key is gone".to_owned())),
+        Err(StoreError::Corrupt(_)) => {
+            Err(StoreError::Corrupt("the master key is not the one this store was made with".to_owned()))
+        }
+        Err(other) => Err(other),
+    }
 }

@@ -18,7 +18,8 @@ pub(super) fn claim(session: &Session<'_>, tenant: &TenantId, claim: &ClaimReque
     let repeated = session
         .conn
         .prepare_cached(
-            "UPDATE deliveries SET lease_until = ?3 WHERE tenant = ?1 AND batch = ?2 AND state = 'pending'",
+            "UPDATE deliveries INDEXED BY deliveries_by_batch SET lease_until = ?3
+             WHERE tenant = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 'pending'",
         )?
         .execute((tenant.as_str(), claim.batch.as_str(), nanos(claim.lease_until)))?;
     if repeated > 0 {
@@ -44,7 +45,7 @@ fn due(session: &Session<'_>, tenant: &TenantId, claim: &ClaimRequest) -> Result
          WHERE d.tenant = ?1 AND d.channel = ?2 AND d.state = 'pending' AND d.next_at <= ?3
            AND (d.lease_until IS NULL OR d.lease_until <= ?3)
            AND NOT EXISTS (
-               SELECT 1 FROM deliveries e
+               SELECT 1 FROM deliveries e INDEXED BY deliveries_unsettled
                WHERE e.tenant = d.tenant AND e.subject = d.subject AND e.channel = d.channel AND e.place < d.place
                  AND e.state IN ('dead', 'held', 'pending')
                  AND (e.state <> 'pending' OR e.next_at > ?3 OR e.lease_until > ?3))
@@ -68,7 +69,7 @@ pub(super) fn claimed(session: &Session<'_>, tenant: &TenantId, batch: &BatchId)
     let Some(tenancy) = session.known(tenant)? else { return Ok(Vec::new()) };
     let mut select = session.conn.prepare_cached(
         "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed, d.subject FROM deliveries d
-         JOIN record_versions v ON v.tenant = d.tenant AND v.record = d.record AND v.version = d.version
+         CROSS JOIN record_versions v ON v.tenant = d.tenant AND v.record = d.record AND v.version = d.version
          WHERE d.tenant = ?1 AND d.delivery = ?2",
     )?;
     let mut all = Vec::new();
@@ -88,7 +89,7 @@ fn with_record(tenancy: &Tenancy<'_>, delivery: DeliveryView, row: &Row<'_>) -> 
         delivery,
         record: tenancy.held_record(&subject, row)?,
         subject_version: subject.version,
-        non_disclosure: subject.non_disclosure,
+        non_disclosure: subject.non_disclosure(),
         directives: tenancy.directives(&subject)?,
     })
 }
@@ -104,14 +105,15 @@ pub(super) fn settle(
     let mut leaves = Leaves::open(&tenancy)?;
     let mut settled = 0;
     let mut update = session.conn.prepare_cached(
-        "UPDATE deliveries SET state = ?4, next_at = coalesce(?5, next_at), last_outcome = ?6,
+        "UPDATE deliveries SET state = ?4, next_at = coalesce(?5, next_at), last_outcome = ?6, attempts = attempts - ?7,
                                batch = NULL, lease_until = NULL
          WHERE tenant = ?1 AND delivery = ?2 AND batch = ?3 AND state = 'pending'",
     )?;
     for settlement in settlements {
-        let (state, next_at) = match settlement.state {
-            SettledState::Ended(state) => (state, None),
-            SettledState::RetryAt(at) => (DeliveryState::Pending, Some(nanos(at))),
+        let (state, next_at, untried) = match settlement.state {
+            SettledState::Ended(state) => (state, None, 0),
+            SettledState::Released => (DeliveryState::Pending, None, 1),
+            SettledState::RetryAt(at) => (DeliveryState::Pending, Some(nanos(at)), 0),
         };
         let changed = update.execute((
             tenant.as_str(),
@@ -120,6 +122,7 @@ pub(super) fn settle(
             state.as_str(),
             next_at,
             &settlement.outcome,
+            untried,
         ))?;
         if changed > 0 {
             leaves.append(&settlement.event)?;
@@ -160,7 +163,8 @@ pub(super) fn of_batch(
 ) -> Result<Vec<DeliveryView>, StoreError> {
     let mut select = session.conn.prepare_cached(concat!(
         "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome ",
-        "FROM deliveries WHERE tenant = ?1 AND batch = ?2 AND state = 'pending' ORDER BY ordinal",
+        "FROM deliveries INDEXED BY deliveries_by_batch ",
+        "WHERE tenant = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 'pending' ORDER BY ordinal",
     ))?;
     let found = select.query_map((tenant.as_str(), batch.as_str()), view)?;
     Ok(found.collect::<Result<_, _>>()?)

@@ -64,16 +64,16 @@ struct Newest {
 impl Tenancy<'_> {
     /// Keeps a record of this subject as a new version, unless its content is there already.
     pub(super) fn keep(&self, subject: &Subject, new: &Incoming, origin: &Origin) -> Result<Kept, StoreError> {
-        if let Some(flag) = new.non_disclosure {
-            self.flag(subject, flag)?;
-        }
         let content = to_json(&new.record)?;
         let business = self.keys.business_key(&subject.key, &new.business_key);
         let newest = self.newest(&subject.key, &new.record, &business)?;
         let record = newest.as_ref().map_or(&new.id, |newest| &newest.record).clone();
         let digest = self.keys.content_digest(&subject.key, &record, &content);
+        // A tombstone has no say. A record that says otherwise than it did is not the same, whatever else it holds.
+        let stated = new.non_disclosure.filter(|_| !new.deleted);
+        let says_the_same = stated.is_none_or(|flag| flag == subject.flagged_by.contains(&record));
         let version = match &newest {
-            Some(newest) if newest.digest == digest && newest.deleted == new.deleted => {
+            Some(newest) if newest.digest == digest && newest.deleted == new.deleted && says_the_same => {
                 return Ok(Kept { record, version: newest.version, is_new: false });
             }
             Some(newest) => newest.version + 1,
@@ -106,7 +106,12 @@ impl Tenancy<'_> {
         for (id, channel) in &new.deliveries {
             self.write_delivery(&subject.key, (id, channel), &kept, origin)?;
         }
-        self.moved(&subject.key)?;
+        let mut flagged_by = subject.flagged_by.clone();
+        match stated {
+            Some(true) => flagged_by.insert(kept.record.clone()),
+            _ => flagged_by.remove(&kept.record),
+        };
+        self.moved_with(subject, &flagged_by)?;
         Ok(kept)
     }
 
@@ -130,8 +135,8 @@ impl Tenancy<'_> {
 
     fn newest(&self, subject: &SubjectKey, record: &Record, business: &Hash) -> Result<Option<Newest>, StoreError> {
         let mut select = self.conn.prepare_cached(
-            "SELECT r.record, r.newest, v.digest, v.deleted FROM records r
-             JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
+            "SELECT r.record, r.newest, v.digest, v.deleted FROM records r INDEXED BY records_of_subject
+             CROSS JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
              WHERE r.tenant = ?1 AND r.subject = ?2 AND r.kind = ?3 AND r.business = ?4",
         )?;
         let found = select

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::id::TenantId;
 
+use super::audit::Length;
 use crate::error::StoreError;
 use crate::keys::{Keyring, TenantKeys};
 
@@ -46,6 +47,9 @@ impl<'c> Session<'c> {
             .prepare_cached("INSERT INTO tenant_keys (tenant, wrapped) VALUES (?1, ?2)")?
             .execute((tenant.as_str(), &wrapped))?;
         let keys = self.keyring.tenant(tenant, &wrapped)?;
-        Ok(Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys })
+        let made = Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys };
+        // From here on the log is there, if only with no leaf in it: it can be missed.
+        Length::EMPTY.write(&made)?;
+        Ok(made)
     }
 }

@@ -34,7 +34,8 @@ pub struct SqliteStore {
 
 impl SqliteStore {
     /// Opens a database file, or makes it. A new file gets its tables at once; an older one is left as it is until
-    /// [`StoreAdmin::migrate`]; one that a newer release has written is refused.
+    /// [`StoreAdmin::migrate`]; one that a newer release has written, or that was made with another master key, is
+    /// refused.
     pub fn open(path: &Path, keyring: Keyring) -> Result<Self, StoreError> {
         let conn = Connection::open(path)?;
         conn.busy_timeout(BUSY)?;
@@ -55,14 +56,19 @@ impl SqliteStore {
         self.committer.commits()
     }
 
-    fn start(conn: Connection, keyring: Arc<Keyring>, readers: Option<Arc<Readers>>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        conn: Connection,
+        keyring: Arc<Keyring>,
+        readers: Option<Arc<Readers>>,
+    ) -> Result<Self, StoreError> {
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS);
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;
-            migrate::migrate(&conn)?;
+            migrate::migrate(&Session::new(&conn, &keyring))?;
             conn.execute_batch("COMMIT")?;
         }
+        migrate::check_master_key(&Session::new(&conn, &keyring))?;
         Ok(Self { readers, committer: Committer::start(conn, keyring)? })
     }
 
@@ -273,7 +279,7 @@ impl AuditLog for SqliteStore {
 #[async_trait]
 impl StoreAdmin for SqliteStore {
     async fn migrate(&self) -> Result<(), StoreError> {
-        self.write(|session| migrate::migrate(session.conn)).await
+        self.write(migrate::migrate).await
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -290,5 +296,9 @@ impl StoreAdmin for SqliteStore {
 
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {
         self.read(move |session| exchanges::list(session, limit)).await
+    }
+
+    async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
+        self.read(audit::logs).await
     }
 }

@@ -1,11 +1,12 @@
 //! Subjects and what names them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::OptionalExtension;
-use tsunagi_core::id::SubjectKey;
+use tsunagi_core::id::{IdentifierSystem, RecordId, SubjectKey};
 
-use super::convert::Columns;
+use super::convert::{Columns, count, from_json, to_json};
 use super::session::Tenancy;
 use crate::command::Identifier;
 use crate::error::StoreError;
@@ -15,8 +16,25 @@ use crate::keys::{Cipher, Hash};
 pub(super) struct Subject {
     pub(super) key: SubjectKey,
     pub(super) version: u64,
-    pub(super) non_disclosure: bool,
+    /// The records whose newest version sets the non-disclosure flag.
+    pub(super) flagged_by: BTreeSet<RecordId>,
     pub(super) cipher: Arc<Cipher>,
+}
+
+impl Subject {
+    /// The non-disclosure flag: one record that sets it is enough.
+    pub(super) fn non_disclosure(&self) -> bool {
+        !self.flagged_by.is_empty()
+    }
+}
+
+/// An identifier as it is stored and found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) system: IdentifierSystem,
+    /// True if a subject has one value of this system at a time.
+    pub(super) is_single: bool,
+    pub(super) blind: Hash,
 }
 
 /// Whom identifiers name.
@@ -24,49 +42,85 @@ pub(super) struct Subject {
 pub(super) enum Who {
     Nobody,
     One(SubjectKey),
+    /// More than one, or somebody who cannot have all of them.
     Several,
 }
 
 impl Tenancy<'_> {
-    /// The blind indexes of identifiers, each once.
-    pub(super) fn blind(&self, identifiers: &[Identifier]) -> Result<Vec<Hash>, StoreError> {
-        let mut blinds = Vec::with_capacity(identifiers.len());
+    /// Identifiers as names, each once.
+    pub(super) fn names(
+        &self,
+        identifiers: &[Identifier],
+        single_valued: &BTreeSet<IdentifierSystem>,
+    ) -> Result<Vec<Name>, StoreError> {
+        let mut names: Vec<Name> = Vec::with_capacity(identifiers.len());
         for identifier in identifiers {
             let blind = self.keys.blind_index(&identifier.system, identifier.value.expose())?;
-            if !blinds.contains(&blind) {
-                blinds.push(blind);
+            if names.iter().all(|name| name.blind != blind) {
+                let is_single = single_valued.contains(&identifier.system);
+                names.push(Name { system: identifier.system.clone(), is_single, blind });
             }
         }
-        Ok(blinds)
+        Ok(names)
+    }
+
+    /// The subject that one identifier names.
+    pub(super) fn named(&self, identifier: &Identifier) -> Result<Option<SubjectKey>, StoreError> {
+        self.owner(&self.keys.blind_index(&identifier.system, identifier.value.expose())?)
     }
 
     /// The subject that these identifiers name together.
-    pub(super) fn who(&self, blinds: &[Hash]) -> Result<Who, StoreError> {
-        let mut select =
-            self.conn.prepare_cached("SELECT subject FROM identifiers WHERE tenant = ?1 AND blind = ?2")?;
+    pub(super) fn who(&self, names: &[Name]) -> Result<Who, StoreError> {
         let mut found: Option<SubjectKey> = None;
-        for blind in blinds {
-            let named: Option<SubjectKey> =
-                select.query_row((self.tenant.as_str(), blind), |row| row.word(0)).optional()?;
-            match (&found, named) {
+        for name in names {
+            match (&found, self.owner(&name.blind)?) {
                 (_, None) => {}
-                (None, named) => found = named,
+                (None, owner) => found = owner,
                 (Some(one), Some(other)) if *one == other => {}
                 (Some(_), Some(_)) => return Ok(Who::Several),
             }
         }
+        if self.contradict(names, found.as_ref())? {
+            return Ok(Who::Several);
+        }
         Ok(found.map_or(Who::Nobody, Who::One))
     }
 
+    /// True if nobody can have all of these identifiers, or this subject cannot: a system of which there is one value
+    /// at a time would have two.
+    fn contradict(&self, names: &[Name], subject: Option<&SubjectKey>) -> Result<bool, StoreError> {
+        let mut other = self.conn.prepare_cached(
+            "SELECT 1 FROM identifiers INDEXED BY identifiers_of_subject
+             WHERE tenant = ?1 AND subject = ?2 AND system = ?3 AND blind <> ?4 LIMIT 1",
+        )?;
+        for name in names.iter().filter(|name| name.is_single) {
+            if names.iter().any(|one| one.system == name.system && one.blind != name.blind) {
+                return Ok(true);
+            }
+            let Some(subject) = subject else { continue };
+            if other.exists((self.tenant.as_str(), subject.as_str(), name.system.as_str(), name.blind))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn owner(&self, blind: &Hash) -> Result<Option<SubjectKey>, StoreError> {
+        let mut select =
+            self.conn.prepare_cached("SELECT subject FROM identifiers WHERE tenant = ?1 AND blind = ?2")?;
+        Ok(select.query_row((self.tenant.as_str(), blind), |row| row.word(0)).optional()?)
+    }
+
     /// Adds to what names the subject; gives back the identifiers that were not known before.
-    pub(super) fn name(&self, subject: &SubjectKey, blinds: &[Hash]) -> Result<Vec<Hash>, StoreError> {
+    pub(super) fn name(&self, subject: &SubjectKey, names: &[Name]) -> Result<Vec<Hash>, StoreError> {
         let mut insert = self.conn.prepare_cached(
-            "INSERT INTO identifiers (tenant, blind, subject) VALUES (?1, ?2, ?3) ON CONFLICT (tenant, blind) DO NOTHING",
+            "INSERT INTO identifiers (tenant, blind, system, subject) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant, blind) DO NOTHING",
         )?;
         let mut new = Vec::new();
-        for blind in blinds {
-            if insert.execute((self.tenant.as_str(), blind, subject.as_str()))? > 0 {
-                new.push(*blind);
+        for name in names {
+            if insert.execute((self.tenant.as_str(), name.blind, name.system.as_str(), subject.as_str()))? > 0 {
+                new.push(name.blind);
             }
         }
         Ok(new)
@@ -74,29 +128,32 @@ impl Tenancy<'_> {
 
     /// The subject with this key.
     pub(super) fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
-        let mut select = self.conn.prepare_cached(
-            "SELECT version, non_disclosure, wrapped FROM subjects WHERE tenant = ?1 AND subject = ?2",
-        )?;
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT version, wrapped, flags FROM subjects WHERE tenant = ?1 AND subject = ?2")?;
         let found = select
             .query_row((self.tenant.as_str(), key.as_str()), |row| {
-                Ok((row.number(0)?, row.get::<_, bool>(1)?, row.get::<_, Vec<u8>>(2)?))
+                Ok((row.number::<u64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
             })
             .optional()?;
-        let Some((version, non_disclosure, wrapped)) = found else { return Ok(None) };
+        let Some((version, wrapped, flags)) = found else { return Ok(None) };
         let cipher = self.keyring.subject(&self.keys, key, &wrapped)?;
-        Ok(Some(Subject { key: key.clone(), version, non_disclosure, cipher }))
+        let flags = cipher.open(&self.flags_place(key, &version.to_be_bytes()), &flags)?;
+        Ok(Some(Subject { key: key.clone(), version, flagged_by: from_json(flags.expose())?, cipher }))
     }
 
     /// Makes a subject with a data key of its own.
     pub(super) fn make_subject(&self, key: &SubjectKey) -> Result<Subject, StoreError> {
         let wrapped = self.keyring.make_subject_key(&self.keys, key)?;
+        let cipher = self.keyring.subject(&self.keys, key, &wrapped)?;
+        let subject = Subject { key: key.clone(), version: 0, flagged_by: BTreeSet::new(), cipher };
+        let flags = self.seal_flags(&subject, &subject.flagged_by, subject.version)?;
         self.conn
             .prepare_cached(
-                "INSERT INTO subjects (tenant, subject, wrapped, version, non_disclosure) VALUES (?1, ?2, ?3, 0, 0)",
+                "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, 0, ?4)",
             )?
-            .execute((self.tenant.as_str(), key.as_str(), &wrapped))?;
-        let cipher = self.keyring.subject(&self.keys, key, &wrapped)?;
-        Ok(Subject { key: key.clone(), version: 0, non_disclosure: false, cipher })
+            .execute((self.tenant.as_str(), key.as_str(), &wrapped, flags))?;
+        Ok(subject)
     }
 
     /// The subject's version alone, for the check that a decision still stands.
@@ -106,21 +163,38 @@ impl Tenancy<'_> {
     }
 
     /// Lets every decision that was made about the subject go stale.
-    pub(super) fn moved(&self, subject: &SubjectKey) -> Result<(), StoreError> {
-        self.conn
-            .prepare_cached("UPDATE subjects SET version = version + 1 WHERE tenant = ?1 AND subject = ?2")?
-            .execute((self.tenant.as_str(), subject.as_str()))?;
+    pub(super) fn moved(&self, subject: &Subject) -> Result<(), StoreError> {
+        self.moved_with(subject, &subject.flagged_by)
+    }
+
+    /// The same, and from now on these records set the flag. The flags are sealed for the version, so that neither can
+    /// be changed or put back alone.
+    pub(super) fn moved_with(&self, subject: &Subject, flagged_by: &BTreeSet<RecordId>) -> Result<(), StoreError> {
+        let version = subject.version + 1;
+        let flags = self.seal_flags(subject, flagged_by, version)?;
+        let moved = self
+            .conn
+            .prepare_cached(
+                "UPDATE subjects SET version = ?4, flags = ?5 WHERE tenant = ?1 AND subject = ?2 AND version = ?3",
+            )?
+            .execute((self.tenant.as_str(), subject.key.as_str(), count(subject.version)?, count(version)?, flags))?;
+        if moved == 0 {
+            return Err(StoreError::Corrupt("a subject is not of the version that was read".to_owned()));
+        }
         Ok(())
     }
 
-    /// Sets or clears the non-disclosure flag.
-    pub(super) fn flag(&self, subject: &Subject, non_disclosure: bool) -> Result<(), StoreError> {
-        if subject.non_disclosure == non_disclosure {
-            return Ok(());
-        }
-        self.conn
-            .prepare_cached("UPDATE subjects SET non_disclosure = ?3 WHERE tenant = ?1 AND subject = ?2")?
-            .execute((self.tenant.as_str(), subject.key.as_str(), non_disclosure))?;
-        self.moved(&subject.key)
+    fn seal_flags(
+        &self,
+        subject: &Subject,
+        flagged_by: &BTreeSet<RecordId>,
+        version: u64,
+    ) -> Result<Vec<u8>, StoreError> {
+        let version = version.to_be_bytes();
+        Ok(subject.cipher.seal(&self.flags_place(&subject.key, &version), &to_json(flagged_by)?)?)
+    }
+
+    fn flags_place<'a>(&'a self, subject: &'a SubjectKey, version: &'a [u8; 8]) -> [&'a [u8]; 4] {
+        [b"flags", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), version]
     }
 }

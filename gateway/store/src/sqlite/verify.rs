@@ -1,8 +1,8 @@
 //! The whole log, read again.
 //!
 //! Three things vouch for a log. Each leaf has a seal, a keyed hash of its index and its content, so that the first
-//! wrong leaf is named by itself and not by everything after it. The length has a seal, so that leaves cannot be cut
-//! off. And the signed checkpoints, whose copies may be elsewhere, vouch for the leaves under them without any key of
+//! wrong leaf is named by itself and not by everything after it. The length has a seal, over the size of the newest
+//! checkpoint too, so that neither leaves nor checkpoints can be cut off. And the signed checkpoints, whose copies may be elsewhere, vouch for the leaves under them without any key of
 //! the hub's.
 
 use std::collections::VecDeque;
@@ -49,6 +49,8 @@ pub(super) struct Check {
     sealed: u64,
     /// How many leaves were written; `None` if nothing vouches for the number.
     written: Option<u64>,
+    /// How many of them were under the newest checkpoint; known if `written` is.
+    covered: u64,
     /// One past the last index.
     end: u64,
     frontier: Frontier,
@@ -79,22 +81,25 @@ impl Check {
             [tenant.as_str()],
             |row| row.get::<_, Option<i64>>(0).map(|end| end.and_then(|end| u64::try_from(end).ok())),
         )?;
-        let length: Option<(u64, Vec<u8>)> = session
+        let length: Option<(u64, u64, Vec<u8>)> = session
             .conn
-            .query_row("SELECT size, mac FROM audit_lengths WHERE tenant = ?1", [tenant.as_str()], |row| {
-                Ok((row.number(0)?, row.get(1)?))
+            .query_row("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = ?1", [tenant.as_str()], |row| {
+                Ok((row.number(0)?, row.number(1)?, row.get(2)?))
             })
             .optional()?;
-        let written = match (&keys, length, end) {
-            (Some(keys), Some((size, seal)), _) => (keys.length_seal(size)[..] == seal[..]).then_some(size),
-            (_, None, None) => Some(0),
+        let (written, covered) = match (&keys, length, end) {
+            (Some(keys), Some((size, covered, seal)), _) if keys.length_seal(size, covered)[..] == seal[..] => {
+                (Some(size), covered)
+            }
+            // Nothing was ever written. A tenant with a key has a length, if only of 0.
+            (None, None, None) => (Some(0), 0),
             (None, _, Some(_)) => return Err(StoreError::Corrupt("the log is there, its tenant's key is not".into())),
-            _ => None,
+            _ => (None, 0),
         };
         let seals = seals(session, tenant)?;
         let sealed = seals.back().map_or(0, |seal| seal.size);
         let (tenant, end) = (tenant.clone(), end.unwrap_or(0));
-        Ok(Self { tenant, public_key, keys, seals, sealed, written, end, frontier: Frontier::new() })
+        Ok(Self { tenant, public_key, keys, seals, sealed, written, covered, end, frontier: Frontier::new() })
     }
 
     /// How many leaves were found in order so far: the index from which to read on.
@@ -151,7 +156,11 @@ impl Check {
             let genuine = self.signed(seal);
             return Some(if genuine { VerifyFault::Removed(count) } else { VerifyFault::Checkpoint(seal.size) });
         }
-        (self.written != Some(count)).then_some(VerifyFault::Removed(count))
+        if self.written != Some(count) {
+            return Some(VerifyFault::Removed(count));
+        }
+        // The one that was written last is gone, or one was put there behind the gateway's back.
+        (self.covered != self.sealed).then(|| VerifyFault::Checkpoint(self.covered.max(self.sealed)))
     }
 
     /// The verdict.

@@ -85,7 +85,7 @@ struct Case<'a> {
     acting: &'a Acting,
     said: &'a Said,
     stated: Option<&'static str>,
-    named: &'a BTreeSet<ClassName>,
+    named: &'a BTreeSet<FieldKey>,
 }
 
 impl Case<'_> {
@@ -100,7 +100,7 @@ impl Case<'_> {
             kind: self.kind,
             purpose: self.purpose,
             stated_basis: self.stated,
-            named_classes: self.named,
+            named_items: self.named,
             directives: &self.said.directives,
             at: now(),
             today: TODAY,
@@ -108,17 +108,16 @@ impl Case<'_> {
         decide(&question, self.policy)
     }
 
-    /// What must be visible, told flow by flow.
-    fn expected(&self) -> BTreeSet<ClassName> {
+    /// The fields that must be visible, told flow by flow.
+    fn expected(&self) -> BTreeSet<FieldKey> {
         let is = |purposes: &[Purpose]| self.purpose.is_some_and(|purpose| purposes.contains(&purpose));
         let proxy = matches!(self.acting, Acting::Proxy(_));
         let ended = matches!(self.acting, Acting::Proxy(term) if term.until == Some(date(2026, 3, 31)));
-        let names_self = self.named.contains(&ClassName::parse(SELF).unwrap());
         let bound = |ifs: bool| self.said.only_for.is_none_or(|only| self.purpose.map_or(ifs, |p| p == only));
         let agreed = |class: &str, must_name: bool| {
             bound(false) && (self.said.named.contains(&class) || (!must_name && self.said.unnamed.contains(&class)))
         };
-        let shown = |class: &str| match self.flow {
+        let shown = |key: &FieldKey, class: &str| match self.flow {
             Flow::HospitalReports | Flow::DeliveryToMunicipality => true,
             Flow::MunicipalityRegisters => false,
             Flow::MunicipalityReads => is(&[Purpose::Hoperat, Purpose::Pubhlth]),
@@ -126,7 +125,7 @@ impl Case<'_> {
                 !self.non_disclosure
                     && self.stated == Some(CLAUSE)
                     && is(&[Purpose::Hoperat, Purpose::Pubhlth])
-                    && ([NORMAL, DERIVED, WHERE].contains(&class) || (class == SELF && names_self))
+                    && ([NORMAL, DERIVED, WHERE].contains(&class) || (class == SELF && self.named.contains(key)))
             }
             Flow::HospitalReads if self.non_disclosure => false,
             Flow::HospitalReads => match class {
@@ -141,19 +140,20 @@ impl Case<'_> {
                 _ => false,
             },
         };
-        let kept = |class: &&str| {
-            let withheld = class == &WHERE && self.non_disclosure;
-            let denied = bound(true) && self.said.denied.contains(class);
-            !ended && !withheld && !denied && shown(class)
+        let kept = |field: &&Field| {
+            let class = field.class.as_str();
+            let withheld = class == WHERE && self.non_disclosure;
+            let denied = bound(true) && self.said.denied.contains(&class);
+            !ended && !withheld && !denied && shown(&field.key, class)
         };
-        CLASSES.iter().filter(|class| kept(class)).map(|class| ClassName::parse(class).unwrap()).collect()
+        self.kind.fields.iter().filter(kept).map(|field| field.key.clone()).collect()
     }
 }
 
 fn each(mut run: impl FnMut(&Case<'_>)) {
     let (policy, kind) = (&policy(), &kind());
     let (situations, acting) = (situations(), acting());
-    let named = [classes(&[]), classes(&[SELF, NEVER])];
+    let named = [items(&[]), items(&[TEST_B, "item.never_outward"])];
     let purposes: Vec<Option<Purpose>> = [None].into_iter().chain(Purpose::ALL.map(Some)).collect();
     for flow in Flow::ALL {
         for purpose in &purposes {
@@ -194,7 +194,11 @@ fn decides_as_the_oracle_over_the_whole_product() {
         let expected = case.expected();
         match case.decide() {
             Decision::Permit(permit) => {
-                assert_eq!(*permit.classes(), expected, "{}", place());
+                let covered = case.kind.fields.iter().filter(|field| permit.covers(field));
+                let keys: BTreeSet<FieldKey> = covered.clone().map(|field| field.key.clone()).collect();
+                assert_eq!(keys, expected, "{}", place());
+                let of: BTreeSet<ClassName> = covered.map(|field| field.class.clone()).collect();
+                assert_eq!(*permit.classes(), of, "{}", place());
                 assert!(!permit.bases().is_empty(), "{}", place());
                 assert_eq!((permit.flow(), permit.purpose()), (case.flow, case.purpose));
                 assert_eq!(permit.recipient().as_str(), ASKER);
@@ -223,6 +227,8 @@ fn what_must_never_be_is_nowhere_in_the_product() {
         assert!(permit.classes().is_subset(&classes(&CLASSES)));
         assert!(!(outward.contains(&case.flow) && case.non_disclosure), "a flow that the flag stops");
         assert!(!(outward.contains(&case.flow) && (sees(NEVER) || sees(TOWN))), "a class that never travels");
+        let narrowed = case.flow == Flow::MunicipalityRequests && sees(SELF);
+        assert_eq!(!permit.items().is_empty(), narrowed, "one item of her own results, never all unasked");
         assert!(!(case.non_disclosure && sees(WHERE)), "whereabouts in spite of the flag");
         assert!(!matches!(case.acting, Acting::Proxy(term) if term.until < Some(TODAY)), "a proxy of yesterday");
         assert!(!matches!((case.flow, case.acting), (Flow::AppReads, Acting::Proxy(_))) || !sees(SELF));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tsunagi_core::audit::{Action, EventOutcome};
@@ -19,9 +19,10 @@ use tsunagi_store::SubjectRef;
 
 use super::{MEDIA_TYPE, query, resource};
 use crate::edge::answer::{self, Refused};
+use crate::edge::files::require_media_type;
 use crate::gateway::Gateway;
 use crate::pipeline::lookup::{channels, tenants};
-use crate::pipeline::{Call, refusal_of, turned_away};
+use crate::pipeline::{Call, refusal_of, repeated_directive, turned_away};
 
 /// How far ahead of ours a desk's clock may be.
 const CLOCK_SKEW_SECS: i64 = 300;
@@ -54,13 +55,29 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
         return Err(bad("Consent.dateTime"));
     }
     let provision = consent.get("provision").ok_or_else(|| bad("Consent.provision"))?;
+    // A restriction that is not understood would be passed over, and the consent widened by that.
+    let understood = ["type", "period", "class", "purpose", "securityLabel"];
+    let members = provision.as_object().into_iter().flatten();
+    if let Some((unknown, _)) = members.into_iter().find(|(name, _)| !understood.contains(&name.as_str())) {
+        let plain = unknown.bytes().all(|b| b.is_ascii_alphanumeric());
+        return Err(bad(&format!("Consent.provision.{}", if plain { unknown } else { "?" })));
+    }
     let effect = match provision.get("type").and_then(Value::as_str) {
         Some("permit") => DirectiveEffect::Permit,
         Some("deny") => DirectiveEffect::Deny,
         _ => return Err(bad("Consent.provision.type")),
     };
-    let end = provision.get("period").and_then(|period| period.get("end"));
-    let expires_at = moment(end).filter(|end| *end > given_at).ok_or_else(|| bad("Consent.provision.period.end"))?;
+    let period = provision.get("period");
+    let begins_at = match period.and_then(|period| period.get("start")) {
+        None => given_at,
+        start => moment(start).ok_or_else(|| bad("Consent.provision.period.start"))?.max(given_at),
+    };
+    let end = moment(period.and_then(|period| period.get("end")));
+    let end = end.filter(|end| *end > begins_at).ok_or_else(|| bad("Consent.provision.period.end"))?;
+    // What is said at a desk is said for a visit, however far ahead the desk's system sets the end.
+    let hours = gateway.tables.load().policy().attested_consent_hours;
+    let longest = begins_at + jiff::SignedDuration::from_hours(i64::from(hours));
+    let expires_at = end.min(longest);
     let named_kinds = codes(provision, "class", KIND_SYSTEM, |code| KindName::parse(code).ok())?;
     let purposes = codes(provision, "purpose", PURPOSE_SYSTEM, Purpose::parse)?;
     let classes = codes(provision, "securityLabel", CLASS_SYSTEM, |code| ClassName::parse(code).ok())?;
@@ -77,7 +94,12 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
             purposes,
             stated_by: call.caller.participant.id.clone(),
             by_proxy: false,
-            given_at: given_at.min(call.at),
+            // A desk's clock that runs a little ahead does not make its consent wait.
+            given_at: if begins_at.as_second() <= call.at.as_second() + CLOCK_SKEW_SECS {
+                begins_at.min(call.at)
+            } else {
+                begins_at
+            },
             expires_at: Some(expires_at),
             withdrawn_at: None,
         },
@@ -91,11 +113,13 @@ const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason
 pub(in crate::edge) async fn record(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     if call.caller.participant.role != Role::Hospital {
         return Err(Refused(Refusal::NotPermitted));
     }
+    require_media_type(&headers, &["application/fhir+json", "application/json"])?;
     let consent: Value = serde_json::from_slice(&bytes).map_err(|error| bad_json(&error))?;
     if consent.get("resourceType").and_then(Value::as_str) != Some("Consent") {
         return Err(Refused(bad("resourceType")));
@@ -108,8 +132,15 @@ pub(in crate::edge) async fn record(
     let open = channels(&gateway, &call, Mode::Lookup, |_| true);
     let mut kept = None;
     for tenant in tenants(&open) {
-        let Some(held) = gateway.store.held(tenant, &subject, &[]).await? else { continue };
-        let directive = statement.of(held.subject.clone());
+        // A person under 不開示 is to this caller as one whom nobody knows.
+        let held = gateway.store.held(tenant, &subject, &[]).await?;
+        let Some(held) = held.filter(|held| !held.non_disclosure) else { continue };
+        let id = call.directive_id(&gateway.clock, tenant, &held.subject);
+        let directive = Directive { id, ..statement.of(held.subject.clone()) };
+        if let Some(known) = repeated_directive(&held.directives, &directive)? {
+            kept = Some(known.id);
+            continue;
+        }
         let mut event = call.event(Action::DirectiveRecorded, EventOutcome::Done);
         event.subject = Some(held.subject);
         event.directive = Some(directive.id.clone());
@@ -122,8 +153,9 @@ pub(in crate::edge) async fn record(
     };
     let body = json!({ "resourceType": "OperationOutcome", "issue": [{ "severity": "information", "code": "informational" }] });
     let mut response = answer::json(StatusCode::CREATED, MEDIA_TYPE, &body);
-    if let Ok(location) = HeaderValue::from_str(&format!("/fhir/Consent/{id}")) {
-        response.headers_mut().insert(header::LOCATION, location);
+    // There is no reading of one Consent; its id is told so that it can be quoted.
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert("Tsunagi-Directive", id);
     }
     Ok(response)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use tsunagi_adapters::Envelope;
@@ -18,12 +18,13 @@ use tsunagi_core::policy::{Directive, Flow};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Role;
 use tsunagi_mappings::Tables;
-use tsunagi_store::SubjectRef;
+use tsunagi_store::{Identifier, SubjectRef};
 
 use super::consent::{self, Statement, bad, bad_json};
 use super::read::own_channels;
 use super::{MEDIA_TYPE, resource};
 use crate::edge::answer::{self, Refused};
+use crate::edge::files::require_media_type;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 use crate::pipeline::lookup::{Inquiry, look_up};
@@ -32,12 +33,14 @@ use crate::pipeline::lookup::{Inquiry, look_up};
 pub(in crate::edge) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
+    headers: HeaderMap,
     bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     if call.caller.participant.role != Role::Hospital {
         return Err(Refused(Refusal::NotPermitted));
     }
     let tables = gateway.tables.load_full();
+    require_media_type(&headers, &["application/fhir+json", "application/json"])?;
     let request: Value = serde_json::from_slice(&bytes).map_err(|error| bad_json(&error))?;
     if request.get("resourceType").and_then(Value::as_str) != Some("CoverageEligibilityRequest") {
         return Err(Refused(bad("resourceType")));
@@ -51,14 +54,23 @@ pub(in crate::edge) async fn answer(
     });
     let kinds: Vec<KindName> = channels.iter().map(|channel| channel.kind.clone()).collect();
     let statement: Option<Statement> = match resource::contained_of(&request, "Consent").next() {
-        Some(given) => Some(consent::read(&gateway, &call, given, &kinds)?),
+        Some(given) => {
+            // It must be this patient's: the same reference, or the same identifier.
+            let theirs = given.get("patient").unwrap_or(&Value::Null);
+            let names_other = theirs != patient
+                && resource::subject(&tables, &request, theirs).is_none_or(|other| !same(&other, &identifier));
+            if names_other {
+                return Err(Refused(bad("Consent.patient")));
+            }
+            Some(consent::read(&gateway, &call, given, &kinds)?)
+        }
         None => None,
     };
     let attested = statement.map(|statement| move |subject: SubjectKey| statement.of(subject));
     let inquiry = Inquiry {
         flow: Flow::HospitalReads,
         channels,
-        named_classes: BTreeSet::new(),
+        named_items: BTreeSet::new(),
         wanted: &|_, _| true,
         stated_basis: None,
         attested: attested.as_ref().map(|make| make as &(dyn Fn(SubjectKey) -> Directive + Send + Sync)),
@@ -99,6 +111,10 @@ impl Right {
     fn is_in_force(&self, on: Date) -> bool {
         self.from.is_none_or(|from| from <= on) && self.until.is_none_or(|until| on <= until)
     }
+}
+
+fn same(one: &Identifier, other: &Identifier) -> bool {
+    one.system == other.system && one.value == other.value
 }
 
 fn serviced_on(call: &Call, request: &Value) -> Result<Date, Refusal> {

@@ -50,7 +50,7 @@ pub(in crate::edge) async fn search(
     let inquiry = Inquiry {
         flow,
         channels: own_channels(&gateway, &call, flow, serves),
-        named_classes: BTreeSet::new(),
+        named_items: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
         attested: None,
@@ -87,7 +87,7 @@ pub(in crate::edge) async fn one(
     let inquiry = Inquiry {
         flow,
         channels: own_channels(&gateway, &call, flow, is_of_type),
-        named_classes: BTreeSet::new(),
+        named_items: BTreeSet::new(),
         wanted: &wanted,
         stated_basis: None,
         attested: None,

@@ -57,7 +57,7 @@ pub(in crate::edge) async fn answer(
     let submitted = submit(&gateway, &call, inbound).await?;
     let batch_type = head.ok().and_then(|head| head.bundle_type);
     let is_batch = matches!(batch_type.as_ref().and_then(Value::as_str), Some("batch" | "transaction"));
-    if is_batch { Ok(batch(&call, &submitted)) } else { one(&call, &resource_type, &submitted) }
+    if is_batch { Ok(batch(&gateway, &call, &submitted)) } else { one(&call, &resource_type, &submitted) }
 }
 
 fn one(call: &Call, resource_type: &str, submitted: &Submitted) -> Result<Response<Body>, Refused> {
@@ -75,14 +75,20 @@ fn one(call: &Call, resource_type: &str, submitted: &Submitted) -> Result<Respon
     Ok(response)
 }
 
-fn batch(call: &Call, submitted: &Submitted) -> Response<Body> {
+fn batch(gateway: &Gateway, call: &Call, submitted: &Submitted) -> Response<Body> {
+    let tables = gateway.tables.load();
+    let type_of = |row: &RowResult| {
+        let kind = row.kind.as_ref()?;
+        let layout = tables.layouts().find(|layout| layout.kind() == kind && layout.resource_type().is_some())?;
+        layout.resource_type().map(str::to_owned)
+    };
     let entries: Vec<Value> = submitted
         .rows
         .iter()
         .map(|row| {
             let mut response = json!({ "status": status_of(row).as_str(), "outcome": outcome(call, row) });
-            if let (Some(location), Some(members)) = (location("Bundle", row), response.as_object_mut()) {
-                // The type is the entry's own; the reader follows the record's id.
+            let location = type_of(row).and_then(|resource_type| location(&resource_type, row));
+            if let (Some(location), Some(members)) = (location, response.as_object_mut()) {
                 members.insert("location".to_owned(), json!(location));
             }
             json!({ "response": response })

@@ -1,6 +1,6 @@
--- Ids, states, times of receipt and sizes are in the clear; whatever a record says is not. A BLOB is either a keyed hash
--- of 32 bytes (…_hash, blind, business, digest, mac, sign_in) or an AES-256-GCM ciphertext (wrapped, sealed).
--- Times are nanoseconds since 1970-01-01T00:00:00Z.
+-- Ids, states, sizes, times of receipt and ends of directives are in the clear; whatever a record says is not. A BLOB is
+-- either a keyed hash of 32 bytes (…_hash, blind, business, digest, mac, sign_in) or an AES-256-GCM ciphertext (flags,
+-- wrapped, sealed). Times are nanoseconds since 1970-01-01T00:00:00Z.
 
 CREATE TABLE readiness (
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -28,21 +28,24 @@ CREATE TABLE tenant_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE subjects (
-    tenant         TEXT    NOT NULL REFERENCES tenant_keys (tenant),
-    subject        TEXT    NOT NULL,
-    wrapped        BLOB    NOT NULL,
-    version        INTEGER NOT NULL,
-    non_disclosure INTEGER NOT NULL,
+    tenant  TEXT    NOT NULL REFERENCES tenant_keys (tenant),
+    subject TEXT    NOT NULL,
+    wrapped BLOB    NOT NULL,
+    version INTEGER NOT NULL,
+    -- The records whose newest version says that nothing may be disclosed; encrypted for this version.
+    flags   BLOB    NOT NULL,
     PRIMARY KEY (tenant, subject)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE identifiers (
     tenant  TEXT NOT NULL,
     blind   BLOB NOT NULL,
+    system  TEXT NOT NULL,
     subject TEXT NOT NULL,
     PRIMARY KEY (tenant, blind),
     FOREIGN KEY (tenant, subject) REFERENCES subjects (tenant, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX identifiers_of_subject ON identifiers (tenant, subject, system, blind);
 
 CREATE TABLE records (
     tenant   TEXT    NOT NULL,
@@ -52,9 +55,9 @@ CREATE TABLE records (
     business BLOB    NOT NULL,
     newest   INTEGER NOT NULL,
     PRIMARY KEY (tenant, record),
-    UNIQUE (tenant, subject, kind, business),
     FOREIGN KEY (tenant, subject) REFERENCES subjects (tenant, subject)
 ) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX records_of_subject ON records (tenant, subject, kind, business);
 
 CREATE TABLE record_versions (
     tenant      TEXT    NOT NULL,
@@ -71,13 +74,16 @@ CREATE TABLE record_versions (
 ) STRICT;
 
 CREATE TABLE directives (
-    tenant    TEXT NOT NULL,
-    subject   TEXT NOT NULL,
-    directive TEXT NOT NULL,
-    sealed    BLOB NOT NULL,
+    tenant    TEXT    NOT NULL,
+    subject   TEXT    NOT NULL,
+    directive TEXT    NOT NULL,
+    -- When it expires or was withdrawn, whichever is first; the largest number where it does not end.
+    ends_at   INTEGER NOT NULL,
+    sealed    BLOB    NOT NULL,
     PRIMARY KEY (tenant, subject, directive),
     FOREIGN KEY (tenant, subject) REFERENCES subjects (tenant, subject)
 ) STRICT;
+CREATE INDEX directives_by_end ON directives (tenant, subject, ends_at);
 
 CREATE TABLE links (
     tenant  TEXT NOT NULL,
@@ -115,7 +121,7 @@ CREATE TABLE exchange_rows (
     leaf     INTEGER,
     -- The row as it was sent, of refused rows only.
     sealed   BLOB,
-    PRIMARY KEY (exchange, row, tenant)
+    PRIMARY KEY (exchange, row)
 ) STRICT;
 
 CREATE TABLE waiting_rows (
@@ -125,13 +131,15 @@ CREATE TABLE waiting_rows (
     row      INTEGER NOT NULL,
     sender   TEXT    NOT NULL,
     sealed   BLOB    NOT NULL,
-    UNIQUE (exchange, row, tenant)
+    UNIQUE (exchange, row)
 ) STRICT;
 
 CREATE TABLE waiting_identifiers (
-    tenant  TEXT    NOT NULL,
-    blind   BLOB    NOT NULL,
-    ordinal INTEGER NOT NULL REFERENCES waiting_rows (ordinal) ON DELETE CASCADE,
+    tenant        TEXT    NOT NULL,
+    blind         BLOB    NOT NULL,
+    system        TEXT    NOT NULL,
+    single_valued INTEGER NOT NULL,
+    ordinal       INTEGER NOT NULL REFERENCES waiting_rows (ordinal) ON DELETE CASCADE,
     PRIMARY KEY (tenant, blind, ordinal)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX waiting_identifiers_of_row ON waiting_identifiers (ordinal);
@@ -176,10 +184,13 @@ CREATE TABLE audit_leaves (
     PRIMARY KEY (tenant, idx)
 ) STRICT;
 
--- How many leaves were written, sealed like a leaf: without it the newest leaves could be cut off unnoticed.
+-- How many leaves were written and how many of them lie under the newest checkpoint, sealed like a leaf: without it the
+-- newest leaves, or checkpoints, could be cut off unnoticed. Written together with the tenant's key, so that a whole log
+-- cannot be cut off either.
 CREATE TABLE audit_lengths (
     tenant TEXT PRIMARY KEY,
     size   INTEGER NOT NULL,
+    sealed INTEGER NOT NULL,
     mac    BLOB    NOT NULL
 ) STRICT, WITHOUT ROWID;
 

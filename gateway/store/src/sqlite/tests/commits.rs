@@ -90,7 +90,7 @@ async fn a_commit_that_fails_is_told_to_everybody() {
             store
                 .write(|session| {
                     session.conn.execute_batch(
-                        "PRAGMA defer_foreign_keys = ON; INSERT INTO identifiers VALUES ('aoi', x'00', 'nobody')",
+                        "PRAGMA defer_foreign_keys = ON; INSERT INTO identifiers VALUES ('aoi', x'00', 'recipient', 'nobody')",
                     )?;
                     Ok(())
                 })

@@ -109,12 +109,27 @@ async fn another_master_key_opens_nothing() {
     let store: Shared = Arc::new(open(&path));
     keep(&store, 1, vaccination(1)).await;
     drop(store);
-    let other = Keyring::new(MasterKey::from_bytes(Sensitive::new([1; 32])));
-    let store = SqliteStore::open(&path, other).unwrap();
-    let read = store.held(&aoi(), &SubjectRef::Record(record_id(1)), &[kind("vaccination")]).await;
-    assert!(matches!(read, Err(StoreError::Corrupt(_))), "{read:?}");
-    let written = store.accept(&aoi(), whole(head(2), vec![row(1, vaccination(2))])).await;
-    assert!(matches!(written, Err(StoreError::Corrupt(_))), "{written:?}");
+    let other = || Keyring::new(MasterKey::from_bytes(Sensitive::new([1; 32])));
+    let opened = SqliteStore::open(&path, other());
+    assert!(is_another_key(opened.map(drop)));
+
+    // The key of the hub's tables is exchanged for another store's while this one is open.
+    let elsewhere = folder.path().join("other.db");
+    drop(SqliteStore::open(&elsewhere, other()).unwrap());
+    let store = open(&path);
+    store.ready().await.unwrap();
+    let conn = Connection::open(&path).unwrap();
+    conn.execute("ATTACH ?1 AS other", [elsewhere.to_str().unwrap()]).unwrap();
+    conn.execute("UPDATE tenant_keys SET wrapped = (SELECT wrapped FROM other.tenant_keys) WHERE tenant = 'hub'", [])
+        .unwrap();
+    assert!(is_another_key(store.ready().await));
+    assert!(is_another_key(store.migrate().await));
+    conn.execute("DELETE FROM tenant_keys WHERE tenant = 'hub'", []).unwrap();
+    assert!(matches!(store.ready().await, Err(StoreError::Corrupt(_))), "no key is no key either");
+}
+
+fn is_another_key(outcome: Result<(), StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Corrupt(why)) if why == "the master key is not the one this store was made with")
 }
 
 /// Content that is moved to another record, or another person's, does not open there.

@@ -1,5 +1,7 @@
 mod commits;
 mod files;
+mod flags;
+mod plans;
 mod tampering;
 
 use std::path::Path;

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::open;
 use crate::contract::given::*;
-use crate::{AuditLog, Note, Verdict, VerifyFault};
+use crate::{AuditLog, Note, StoreAdmin, StoreError, Verdict, VerifyFault};
 
 const LEAVES: i64 = 8;
 const SEALED: usize = 6;
@@ -89,6 +89,8 @@ async fn a_removed_leaf_is_named() {
     // The newest, which no checkpoint covers and no gap shows.
     assert_found("DELETE FROM audit_leaves WHERE idx = 7", VerifyFault::Removed(7)).await;
     assert_found("DELETE FROM audit_leaves", VerifyFault::Removed(0)).await;
+    let log = "DELETE FROM audit_leaves; DELETE FROM audit_lengths; DELETE FROM checkpoints";
+    assert_found(log, VerifyFault::Removed(0)).await;
     let traces = "DELETE FROM audit_leaves; DELETE FROM audit_lengths; DELETE FROM tenant_keys WHERE tenant = 'aoi'";
     assert_found(traces, VerifyFault::Removed(0)).await;
 }
@@ -169,4 +171,81 @@ async fn a_changed_checkpoint_is_named() {
     assert_found("UPDATE checkpoints SET size = 5", VerifyFault::Checkpoint(5)).await;
     // One that was never signed, over more leaves than there are, is not believed.
     assert_found("UPDATE checkpoints SET size = 50", VerifyFault::Checkpoint(50)).await;
+}
+
+#[tokio::test]
+async fn a_missing_checkpoint_is_named() {
+    assert_found("DELETE FROM checkpoints", VerifyFault::Checkpoint(6)).await;
+    let two = async || {
+        let folder = log().await;
+        let store: Shared = std::sync::Arc::new(open(&folder.path().join("store.db")));
+        seal(&store, &aoi(), 1).await;
+        folder
+    };
+    let folder = two().await;
+    tamper(&folder, "DELETE FROM checkpoints WHERE size = 7");
+    assert_eq!(verify(&folder).await.fault, Some(VerifyFault::Checkpoint(7)));
+    // What was sealed is said in the length: it cannot be said otherwise.
+    tamper(&folder, "UPDATE audit_lengths SET sealed = 6 WHERE tenant = 'aoi'");
+    assert_eq!(verify(&folder).await.fault, Some(VerifyFault::Removed(8)));
+    // Nor is an earlier length believed that knows less than the checkpoints.
+    let folder = log().await;
+    tamper(&folder, "CREATE TABLE kept AS SELECT * FROM audit_lengths");
+    let store: Shared = std::sync::Arc::new(open(&folder.path().join("store.db")));
+    seal(&store, &aoi(), 1).await;
+    drop(store);
+    tamper(&folder, "DELETE FROM audit_lengths; INSERT INTO audit_lengths SELECT * FROM kept");
+    assert_eq!(verify(&folder).await.fault, Some(VerifyFault::Checkpoint(7)));
+}
+
+/// The gateway goes on working on the file: what it writes next must not make the log look right again.
+#[tokio::test]
+async fn a_log_that_was_cut_is_not_continued() {
+    for cut in [
+        "DELETE FROM audit_leaves; DELETE FROM audit_lengths; DELETE FROM checkpoints",
+        "DELETE FROM audit_leaves WHERE idx = 7; UPDATE audit_lengths SET size = 7 WHERE tenant = 'aoi'",
+    ] {
+        let folder = log().await;
+        tamper(&folder, cut);
+        let before = verify(&folder).await.fault;
+        assert!(before.is_some());
+        let store = open(&folder.path().join("store.db"));
+        let note = Note { events: vec![event(1)], rests_on: vec![], directive: None };
+        let written = crate::Store::note(&store, &aoi(), note).await;
+        assert!(matches!(written, Err(StoreError::Corrupt(_))), "{written:?}");
+        drop(store);
+        assert_eq!(verify(&folder).await.fault, before);
+    }
+    let folder = log().await;
+    tamper(&folder, "DELETE FROM checkpoints");
+    let store: Shared = std::sync::Arc::new(open(&folder.path().join("store.db")));
+    let mut edge = tsunagi_core::merkle::Frontier::new();
+    leaves(&store, &aoi()).await.iter().for_each(|leaf| edge.push(leaf.hash));
+    let sealed = store.append_seal(&aoi(), checkpoint(&aoi(), &edge)).await;
+    assert!(matches!(sealed, Err(StoreError::Corrupt(_))), "{sealed:?}");
+    drop(store);
+    assert_eq!(verify(&folder).await.fault, Some(VerifyFault::Checkpoint(6)));
+}
+
+/// Whether the registry still knows a tenant or not, and whichever trace is left of its log.
+#[tokio::test]
+async fn a_log_is_listed_by_any_trace() {
+    let folder = log().await;
+    let store = open(&folder.path().join("store.db"));
+    let tenant = tsunagi_core::registry::Tenant { id: aoi(), name: "青井市".to_owned(), municipality: "011002".parse().unwrap() };
+    let entries = tsunagi_core::registry::RegistryEntries { tenant: vec![tenant], ..Default::default() };
+    store.import_registry(entries, event(1)).await.unwrap();
+    drop(store);
+    tamper(
+        &folder,
+        "DELETE FROM registry_entries; UPDATE audit_leaves SET bytes = x'7b7d' WHERE tenant = 'aoi' AND idx = 3",
+    );
+    let listed = async || open(&folder.path().join("store.db")).logs().await.unwrap();
+    assert_eq!(listed().await, [aoi(), tsunagi_core::id::TenantId::hub()]);
+    assert_eq!(verify(&folder).await.fault, Some(VerifyFault::Changed(3)));
+    for table in ["tenant_keys", "audit_lengths", "audit_leaves"] {
+        assert!(listed().await.contains(&aoi()), "before {table} has forgotten it");
+        tamper(&folder, &format!("DELETE FROM {table} WHERE tenant = 'aoi'"));
+    }
+    assert!(listed().await.contains(&aoi()), "its checkpoint is left");
 }
