@@ -139,6 +139,9 @@ async fn a_proxys_right_ends_on_the_day_the_child_comes_of_age() {
     let log = home.hub.log("oita").await;
     let reasons: Vec<_> = log.of(reply.exchange()).iter().map(|event| event.reason.clone()).collect();
     assert!(!reasons.is_empty() && reasons.iter().all(|r| r.as_deref() == Some("proxy_ended")), "{reasons:?}");
+    // What the father agreed to ended with his right to do so: the grown child says for herself.
+    home.read("self", "").await.expect(404);
+    home.agree("self").await.expect(201);
     home.read("self", "").await.expect(200);
     home.hub.finish().await;
 }

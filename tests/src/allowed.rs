@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// Every header the edge may answer with.
-const HEADERS: [&str; 13] = [
+const HEADERS: [&str; 14] = [
     "allow",
     "cache-control",
     "connection",
@@ -17,6 +17,7 @@ const HEADERS: [&str; 13] = [
     "tsunagi-batch",
     "tsunagi-batch-rows",
     "tsunagi-channel",
+    "tsunagi-directive",
     "tsunagi-layout",
 ];
 

@@ -119,7 +119,9 @@ fn requests_are_in_both(logs: &BTreeMap<TenantId, Log>, registry: &Registry) {
             match event.action {
                 Action::RequestAnswered => {
                     let made = logs.values().flat_map(|other| other.acts(exchange, Action::RequestMade));
-                    let made = made.filter(|made| made.counterpart.as_ref() == Some(&log.tenant)).count();
+                    let made = made
+                        .filter(|made| made.counterpart.as_ref() == Some(&log.tenant) && made.kind == event.kind)
+                        .count();
                     assert_eq!(made, 1, "{exchange}: {} answered a request that nobody made", log.tenant);
                 }
                 Action::RequestMade => {
@@ -127,6 +129,7 @@ fn requests_are_in_both(logs: &BTreeMap<TenantId, Log>, registry: &Registry) {
                     let leads = registry.channels().any(|channel| {
                         channel.mode == Mode::Request
                             && channel.tenant == *asked
+                            && Some(&channel.kind) == event.kind.as_ref()
                             && Some(&channel.participant) == event.agent.participant.as_ref()
                     });
                     let answered = logs.get(asked).map_or(0, |log| log.acts(exchange, Action::RequestAnswered).len());

@@ -3,8 +3,8 @@
 //! Leaves are durable before any answer that rests on them; sealing follows in batches. If it lags past its tolerance
 //! the edge answers 503: a hub that cannot prove what it does must not go on doing it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -20,25 +20,27 @@ const BATCH: usize = 10_000;
 /// How many checkpoints one log gets in a row.
 const CHECKPOINTS_AT_A_TIME: usize = 8;
 
-/// Whether sealing keeps up.
-#[derive(Debug, Default)]
+/// Whether sealing keeps up. Measured by the machine's steady clock: a wall clock that jumps says nothing about it.
+#[derive(Debug)]
 pub struct SealingState {
-    /// Unix seconds of the last moment at which every log was known to be sealed up to then; 0 before the first.
-    sealed_up_to: AtomicI64,
+    /// When the last pass began that left nothing unsealed from before it; at first, when the gateway started.
+    all_sealed: Mutex<Instant>,
+}
+
+impl Default for SealingState {
+    fn default() -> Self {
+        Self { all_sealed: Mutex::new(Instant::now()) }
+    }
 }
 
 impl SealingState {
-    /// Seconds since every log was last sealed. It grows by itself where the sealing task hangs or has died.
-    pub fn lag_secs(&self, now: Timestamp) -> i64 {
-        match self.sealed_up_to.load(Ordering::Relaxed) {
-            0 => 0,
-            sealed => (now.as_second() - sealed).max(0),
-        }
+    /// Time since every log was last sealed. It grows by itself where the sealing task hangs or has died.
+    pub fn lag(&self) -> Duration {
+        self.all_sealed.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// True if the lag is past what is tolerated.
-    pub fn is_behind(&self, now: Timestamp, tolerance: std::time::Duration) -> bool {
-        self.lag_secs(now) > i64::try_from(tolerance.as_secs()).unwrap_or(i64::MAX)
+    fn all_sealed_since(&self, began: Instant) {
+        *self.all_sealed.lock().unwrap_or_else(PoisonError::into_inner) = began;
     }
 }
 
@@ -56,12 +58,12 @@ pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
 
 /// Seals every log once, up to what it holds now.
 pub async fn seal_all(gateway: &Gateway) {
-    let began = gateway.clock.now();
+    let (began, clock_began) = (Instant::now(), gateway.clock.now());
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
     let mut all_done = true;
     for tenant in tenants {
-        match seal(gateway, &tenant, began).await {
+        match seal(gateway, &tenant, clock_began).await {
             Ok(done) => all_done &= done,
             Err(error) => {
                 all_done = false;
@@ -70,9 +72,9 @@ pub async fn seal_all(gateway: &Gateway) {
         }
     }
     if all_done {
-        gateway.sealing.sealed_up_to.store(began.as_second(), Ordering::Relaxed);
+        gateway.sealing.all_sealed_since(began);
     }
-    metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag_secs(gateway.clock.now()) as f64);
+    metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
 }
 
 /// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log

@@ -79,7 +79,7 @@ async fn serve(
     let participant = peer.participant(&registry).filter(|_| is_trusted);
     gateway.rates.check(participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str()))?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
-    if gateway.sealing.is_behind(gateway.clock.now(), gateway.config.sealing_tolerance) {
+    if gateway.sealing.lag() > gateway.config.sealing_tolerance {
         return Err(Refusal::Unavailable);
     }
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };

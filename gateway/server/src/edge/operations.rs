@@ -72,13 +72,14 @@ async fn readiness(gateway: &Gateway) -> (bool, Value) {
     let crl_left = gateway.tls.load().crl_next_update.map(|until| until - now);
     metrics::gauge!("tsunagi_crl_seconds_left").set(crl_left.unwrap_or(0) as f64);
     let crl_fresh = crl_left.is_some_and(|left| left > 0);
-    let sealing_keeps_up = !gateway.sealing.is_behind(gateway.clock.now(), gateway.config.sealing_tolerance);
+    let lag = gateway.sealing.lag();
+    let sealing_keeps_up = lag <= gateway.config.sealing_tolerance;
     let ready = store == "ok" && crl_fresh && sealing_keeps_up;
     let body = json!({
         "ready": ready,
         "store": store,
         "crl_seconds_left": crl_left,
-        "sealing_lag_seconds": gateway.sealing.lag_secs(gateway.clock.now()),
+        "sealing_lag_seconds": lag.as_secs(),
     });
     (ready, body)
 }

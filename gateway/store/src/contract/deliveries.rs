@@ -137,11 +137,12 @@ pub async fn a_delivery_carries_its_own_version(store: Shared) {
     let next = NewRecord {
         business_key: vaccination(1).business_key,
         record: record("vaccination", "LOT-B"),
-        non_disclosure: Some(true),
         deleted: true,
         ..delivered(2, 1, "to-app")
     };
     keep(&store, 2, next).await;
+    let flagged = NewRecord { identifiers: vec![recipient(1)], non_disclosure: Some(true), ..vaccination(3) };
+    keep(&store, 3, flagged).await;
     store.record_directive(&aoi(), directive(1, 1), event(1)).await.unwrap();
     let claimed = store.claim_due(&aoi(), claim(1, "to-app", 1)).await.unwrap();
     let versions: Vec<_> = claimed.iter().map(|c| (c.delivery.version, c.record.version)).collect();

@@ -232,7 +232,11 @@ async fn a_log_that_was_cut_is_not_continued() {
 async fn a_log_is_listed_by_any_trace() {
     let folder = log().await;
     let store = open(&folder.path().join("store.db"));
-    let tenant = tsunagi_core::registry::Tenant { id: aoi(), name: "青井市".to_owned(), municipality: "011002".parse().unwrap() };
+    let tenant = tsunagi_core::registry::Tenant {
+        id: aoi(),
+        name: "青井市".to_owned(),
+        municipality: "011002".parse().unwrap(),
+    };
     let entries = tsunagi_core::registry::RegistryEntries { tenant: vec![tenant], ..Default::default() };
     store.import_registry(entries, event(1)).await.unwrap();
     drop(store);
