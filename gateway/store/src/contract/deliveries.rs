@@ -61,6 +61,16 @@ pub async fn a_retry_holds_up_its_line(store: Shared) {
     assert_eq!((view(&store, 1).await.attempts, view(&store, 2).await.attempts), (2, 1));
 }
 
+/// What is given back untried is due at once, and its claim does not count as an attempt.
+pub async fn what_is_given_back_is_as_if_never_claimed(store: Shared) {
+    a_line_of_two(&store).await;
+    claimed(&store, claim(1, "to-app", 1)).await;
+    settle(&store, 1, 1, SettledState::Released).await;
+    settle(&store, 1, 2, SettledState::Released).await;
+    assert_eq!((view(&store, 1).await.attempts, view(&store, 2).await.attempts), (0, 0));
+    assert_eq!(claimed(&store, claim(2, "to-app", 1)).await, [delivery(1), delivery(2)]);
+}
+
 /// A dead or held delivery stops what is behind it until it is put back.
 pub async fn a_dead_or_held_delivery_holds_up_its_line(store: Shared) {
     for (n, state) in [(1, DeliveryState::Dead), (3, DeliveryState::Held)] {

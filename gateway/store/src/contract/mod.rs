@@ -28,7 +28,7 @@ macro_rules! store_contract {
                 a_delivery_carries_its_own_version, a_lease_that_is_over_is_anyones,
                 a_line_is_claimed_in_order, a_retry_holds_up_its_line, a_settled_delivery_is_gone_from_the_batch,
                 another_line_is_not_held_up, deliveries_are_listed_newest_first, only_the_stuck_are_redriven,
-                the_oldest_come_first;
+                the_oldest_come_first, what_is_given_back_is_as_if_never_claimed;
             intake:
                 a_chunk_continues_its_exchange, a_complete_exchange_answers_as_it_did, a_failed_call_leaves_nothing, a_record_comes_back_as_it_was,
                 a_refused_row_is_given_back_to_its_sender, a_row_is_decided_in_one_tenant,
