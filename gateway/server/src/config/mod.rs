@@ -1,4 +1,4 @@
-//! Configuration in two phases: what is written ([`raw`]), then what has been checked ([`Config`]). Checking is pure but
+//! Configuration in two phases: what is written (`raw`), then what has been checked ([`Config`]). Checking is pure but
 //! for reading the file itself: it touches no key, certificate, store or socket.
 
 mod raw;

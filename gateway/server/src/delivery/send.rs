@@ -31,7 +31,7 @@ pub struct SentReply {
     pub status: u16,
     /// `Retry-After` in seconds.
     pub retry_after_secs: Option<u32>,
-    /// The body, at most [`MAX_REPLY_BYTES`].
+    /// The body, at most 1 MiB.
     pub body: Bytes,
 }
 
