@@ -116,10 +116,12 @@ async fn serve(
         Some(Refused(refusal)) => Err(refusal),
         None if response.status() == http::StatusCode::METHOD_NOT_ALLOWED => Err(Refusal::NotFound),
         // Handlers refuse through `Refused` alone: what is left is the router's own, about the path or its encoding.
-        None if response.status().is_client_error() => Err(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(
-            "宛先のパスが正しくありません",
-            "the path is not well formed",
-        ))),
+        None if response.status().is_client_error() && !response.headers().contains_key(answer::EXCHANGE_HEADER) => {
+            Err(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(
+                "宛先のパスが正しくありません",
+                "the path is not well formed",
+            )))
+        }
         None => Ok(response),
     }
 }

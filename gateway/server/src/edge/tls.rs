@@ -110,7 +110,15 @@ fn read_crls(paths: &[PathBuf]) -> Result<Vec<CertificateRevocationListDer<'stat
     let mut crls = Vec::new();
     for path in paths {
         let read = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        crls.extend(read.map_err(|error| StartFault(format!("{}: {error}", path.display())))?);
+        let lists = read.map_err(|error| StartFault(format!("{}: {error}", path.display())))?;
+        // A file without a list would leave every status unknown, and every peer refused.
+        if lists.is_empty() || lists.iter().any(|list| next_update(list).is_none()) {
+            return Err(StartFault(format!(
+                "{}: holds no certificate revocation list with a next update",
+                path.display()
+            )));
+        }
+        crls.extend(lists);
     }
     Ok(crls)
 }

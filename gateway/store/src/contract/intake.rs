@@ -269,7 +269,7 @@ pub async fn a_second_value_where_there_is_one_waits(store: Shared) {
 }
 
 /// The flag is set while the newest version of any record sets it. A record that does not state it has no say; a
-/// tombstone, and what has been superseded, have none any more; what is unchanged changes nothing.
+/// tombstone has none unless it sets it too, what has been superseded has none; what is unchanged changes nothing.
 pub async fn the_flag_holds_while_a_record_sets_it(store: Shared) {
     let says = |n, flag| NewRecord { identifiers: vec![recipient(1)], non_disclosure: flag, ..vaccination(n) };
     let is_set = async || held(&store, 1).await.unwrap().non_disclosure;
@@ -290,7 +290,9 @@ pub async fn the_flag_holds_while_a_record_sets_it(store: Shared) {
     assert_eq!(keep(&store, 7, says(1, Some(false))).await.state, accepted(1, 2));
     assert!(is_set().await, "record 2 still sets it");
     keep(&store, 8, NewRecord { deleted: true, ..says(2, Some(true)) }).await;
-    assert!(!is_set().await, "a tombstone has no say");
+    assert!(is_set().await, "who withdraws a record and says hide, is heard");
+    keep(&store, 11, NewRecord { deleted: true, ..says(2, Some(false)) }).await;
+    assert!(!is_set().await, "otherwise a tombstone has no say");
     assert_eq!(keep(&store, 9, says(4, Some(true))).await.state, accepted(4, 2));
     let set = held(&store, 1).await.unwrap();
     assert!(set.non_disclosure && set.version > before);

@@ -69,8 +69,9 @@ impl Tenancy<'_> {
         let newest = self.newest(&subject.key, &new.record, &business)?;
         let record = newest.as_ref().map_or(&new.id, |newest| &newest.record).clone();
         let digest = self.keys.content_digest(&subject.key, &record, &content);
-        // A tombstone has no say. A record that says otherwise than it did is not the same, whatever else it holds.
-        let stated = new.non_disclosure.filter(|_| !new.deleted);
+        // A tombstone has no say, but withdrawing a record is no reason to show a person whom the same row says to hide.
+        // A record that says otherwise than it did is not the same, whatever else it holds.
+        let stated = if new.deleted { Some(new.non_disclosure == Some(true)) } else { new.non_disclosure };
         let says_the_same = stated.is_none_or(|flag| flag == subject.flagged_by.contains(&record));
         let version = match &newest {
             Some(newest) if newest.digest == digest && newest.deleted == new.deleted && says_the_same => {

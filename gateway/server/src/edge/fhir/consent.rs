@@ -50,6 +50,10 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
     if consent.get("status").and_then(Value::as_str) != Some("active") {
         return Err(bad("Consent.status"));
     }
+    // FHIR: what modifies a resource and is not understood must not be passed over.
+    if let Some(member) = ["implicitRules", "modifierExtension"].into_iter().find(|name| consent.get(name).is_some()) {
+        return Err(bad(&format!("Consent.{member}")));
+    }
     let given_at = moment(consent.get("dateTime")).ok_or_else(|| bad("Consent.dateTime"))?;
     if given_at.as_second() > call.at.as_second() + CLOCK_SKEW_SECS {
         return Err(bad("Consent.dateTime"));

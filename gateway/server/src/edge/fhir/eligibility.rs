@@ -53,6 +53,9 @@ pub(in crate::edge) async fn answer(
             && tables.layout(&channel.layout).is_some_and(|layout| layout.serves().iter().any(|t| t == "Coverage"))
     });
     let kinds: Vec<KindName> = channels.iter().map(|channel| channel.kind.clone()).collect();
+    if resource::contained_of(&request, "Consent").count() > 1 {
+        return Err(Refused(bad("contained Consent")));
+    }
     let statement: Option<Statement> = match resource::contained_of(&request, "Consent").next() {
         Some(given) => {
             // It must be this patient's: the same reference, or the same identifier.

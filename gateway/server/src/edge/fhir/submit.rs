@@ -65,7 +65,11 @@ fn one(call: &Call, resource_type: &str, submitted: &Submitted) -> Result<Respon
     let status = status_of(row);
     if matches!(row.state, RowState::Refused) {
         let fault = row.faults.first().cloned().ok_or(Refused(Refusal::Internal))?;
-        return Err(Refused(Refusal::Row(fault)));
+        // Not through `Refused`: a repeat quotes the exchange that decided it.
+        let refusal = Refusal::Row(fault);
+        let mut response = answer::refuse(answer::Surface::Fhir, call.lang, &submitted.exchange, &refusal);
+        answer::quote(&mut response, &submitted.exchange);
+        return Ok(response);
     }
     let mut response = answer::json(status, MEDIA_TYPE, &outcome(call, row));
     if let Some(location) = location(resource_type, row).and_then(|text| HeaderValue::from_str(&text).ok()) {
