@@ -151,7 +151,9 @@ impl Round<'_> {
             }
             Ok(canonical) => canonical,
         };
-        if let Some(warning) = canonical.warnings.first() {
+        // What a record says may be odd; how it is written must not be.
+        let of_writing = |fault: &&RowFault| matches!(fault.code, RowCode::CheckDigit | RowCode::EraOverlong);
+        if let Some(warning) = canonical.warnings.iter().find(of_writing) {
             let code = warning.code.as_str();
             return Err(self.failure(None, &format!("{}: what is written is warned of as {code}", warning.column)));
         }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod calendar;
 pub mod checkpoint;
+pub mod coverage;
 pub mod delivery;
 pub mod disclosure;
 pub mod document;
