@@ -38,6 +38,9 @@ mod reading;
 mod review;
 #[cfg(test)]
 mod sample;
+mod schedule;
+mod schedule_check;
+mod schedule_file;
 mod shorthand;
 mod source;
 mod tables;

@@ -20,5 +20,6 @@ pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod schedule;
 pub mod sensitive;
 pub mod value;
