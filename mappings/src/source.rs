@@ -122,22 +122,24 @@ fn slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-const READ: [(&str, &str); 6] = [
+const READ: [(&str, &str); 7] = [
     ("calendars", ".toml"),
     ("cases", ".toml"),
     ("codes", ".csv"),
     ("kinds", ".toml"),
     ("municipalities", ".csv"),
+    ("schedules", ".toml"),
     ("tables", ".toml"),
 ];
 
-static BUILTIN: [(&str, Dir<'static>); 7] = [
+static BUILTIN: [(&str, Dir<'static>); 8] = [
     ("calendars", include_dir!("$CARGO_MANIFEST_DIR/calendars")),
     ("cases", include_dir!("$CARGO_MANIFEST_DIR/cases")),
     ("codes", include_dir!("$CARGO_MANIFEST_DIR/codes")),
     ("kinds", include_dir!("$CARGO_MANIFEST_DIR/kinds")),
     ("municipalities", include_dir!("$CARGO_MANIFEST_DIR/municipalities")),
     ("policy", include_dir!("$CARGO_MANIFEST_DIR/policy")),
+    ("schedules", include_dir!("$CARGO_MANIFEST_DIR/schedules")),
     ("tables", include_dir!("$CARGO_MANIFEST_DIR/tables")),
 ];
 

@@ -9,6 +9,7 @@ use tsunagi_core::id::{CodeTableName, KindName, LayoutId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::municipality::History;
 use tsunagi_core::policy::Policy;
+use tsunagi_core::schedule::Schedule;
 
 use crate::case::Case;
 use crate::code_list::CodeList;
@@ -19,7 +20,7 @@ use crate::layout::Layout;
 use crate::load;
 use crate::source::Files;
 
-/// Kinds, layouts, codes, policy, municipalities, calendars, identifier systems and cases: parsed, and every name in
+/// Kinds, layouts, codes, policy, municipalities, calendars, schedules, identifier systems and cases: parsed, and every name in
 /// them known to lead somewhere. Immutable; a reload makes a new one.
 #[derive(Debug)]
 pub struct Tables {
@@ -29,6 +30,7 @@ pub struct Tables {
     pub(crate) municipalities: History,
     pub(crate) systems: Vec<IdentifierSystem>,
     pub(crate) calendars: BTreeMap<String, Calendar>,
+    pub(crate) schedules: BTreeMap<String, Schedule>,
     pub(crate) code_lists: BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) code_tables: BTreeMap<CodeTableName, Arc<CodeTable>>,
     pub(crate) cases: Vec<Case>,

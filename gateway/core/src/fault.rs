@@ -61,6 +61,8 @@ pub enum RowCode {
     Malformed,
     /// Nothing permits this row's record to be submitted there by this sender.
     NotPermitted,
+    /// The dose breaks a rule of its schedule; a warning, for it happened.
+    ScheduleBroken,
     /// Several subjects carry these identifiers; the row waits for review.
     SubjectAmbiguous,
     /// No subject carries these identifiers; the row waits for review.
@@ -85,6 +87,7 @@ impl RowCode {
             Self::KindUnsupported => "kind_unsupported",
             Self::Malformed => "malformed",
             Self::NotPermitted => "not_permitted",
+            Self::ScheduleBroken => "schedule_broken",
             Self::SubjectAmbiguous => "subject_ambiguous",
             Self::SubjectUnknown => "subject_unknown",
             Self::Unmappable => "unmappable",

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod calendar;
 pub mod checkpoint;
+pub mod coverage;
 pub mod delivery;
 pub mod disclosure;
 pub mod document;
@@ -19,5 +20,6 @@ pub mod policy;
 pub mod record;
 pub mod refusal;
 pub mod registry;
+pub mod schedule;
 pub mod sensitive;
 pub mod value;
