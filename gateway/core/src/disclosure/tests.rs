@@ -65,6 +65,7 @@ fn kind(name: &str) -> Kind {
         deleted: None,
         validity: None,
         schedule: None,
+        scheme: None,
     }
 }
 

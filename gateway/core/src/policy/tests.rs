@@ -85,6 +85,7 @@ fn kind() -> Kind {
         deleted: None,
         validity: None,
         schedule: None,
+        scheme: None,
     }
 }
 
