@@ -76,6 +76,7 @@ impl Tables {
         work.require_fields();
         work.require_identifier();
         let mut canonical = work.finish()?;
+        canonical.warnings.extend(self.scheme_warning(kind, layout, document.row, &canonical.record, context.today));
         canonical.warnings.extend(self.schedule_warnings(layout, document.row, &canonical.record));
         Ok(canonical)
     }

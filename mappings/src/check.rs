@@ -63,7 +63,9 @@ impl Check<'_, '_> {
         }
         self.reference("occurrence", &kind.occurrence, DAY);
         self.reference("responsible", &kind.responsible, NAME);
-        for (at, key, types) in [("sender", &kind.sender, NAME), ("deleted", &kind.deleted, FLAG)] {
+        for (at, key, types) in
+            [("sender", &kind.sender, NAME), ("deleted", &kind.deleted, FLAG), ("scheme", &kind.scheme, NAME)]
+        {
             if let Some(key) = key {
                 self.reference(at, key, types);
             }

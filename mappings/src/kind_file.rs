@@ -59,6 +59,7 @@ struct Head {
     deleted: Option<FieldKey>,
     validity: Option<RawValidity>,
     subject: RawSubject,
+    scheme: Option<FieldKey>,
     schedule: Option<RawSchedule>,
 }
 
@@ -174,6 +175,7 @@ impl Head {
             retention_years: self.retention_years,
             deleted: self.deleted,
             validity: self.validity.map(|raw| Validity { from: raw.from, until: raw.until }),
+            scheme: self.scheme,
             schedule: self.schedule.map(RawSchedule::into_rule),
         }
     }

@@ -15,7 +15,7 @@ use crate::source::Files;
 use crate::tables::Tables;
 use crate::{
     calendar_file, case_file, check, identifier_file, kind_file, layout_build, layout_file, municipality_file,
-    policy_file, schedule_check, schedule_file,
+    policy_file, schedule_check, schedule_file, scheme_file,
 };
 
 pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<TableFault>> {
@@ -43,6 +43,7 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
         .within("schedules", ".toml")
         .filter_map(|(file, stem, text)| Some((stem.to_owned(), schedule_file::read(file, text, faults_ref)?)))
         .collect();
+    let schemes = scheme_file::read(files, faults_ref);
     let schedule_names: BTreeSet<String> =
         files.within("schedules", ".toml").map(|(_, stem, _)| stem.to_owned()).collect();
 
@@ -61,7 +62,7 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
     faults.finish()?;
     // Without faults every part could be read.
     let (Some(policy), Some(systems)) = (policy, systems) else { return Err(Vec::new()) };
-    Ok(Tables { kinds, layouts, policy, municipalities, systems, calendars, schedules, code_lists, code_tables, cases })
+    Ok(Tables { kinds, layouts, policy, municipalities, systems, calendars, schedules, schemes, code_lists, code_tables, cases })
 }
 
 fn kinds(files: &Files, known: &check::Known<'_>, faults: &mut Faults) -> BTreeMap<KindName, Kind> {

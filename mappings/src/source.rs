@@ -122,17 +122,18 @@ fn slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-const READ: [(&str, &str); 7] = [
+const READ: [(&str, &str); 8] = [
     ("calendars", ".toml"),
     ("cases", ".toml"),
     ("codes", ".csv"),
     ("kinds", ".toml"),
     ("municipalities", ".csv"),
     ("schedules", ".toml"),
+    ("schemes", ".csv"),
     ("tables", ".toml"),
 ];
 
-static BUILTIN: [(&str, Dir<'static>); 8] = [
+static BUILTIN: [(&str, Dir<'static>); 9] = [
     ("calendars", include_dir!("$CARGO_MANIFEST_DIR/calendars")),
     ("cases", include_dir!("$CARGO_MANIFEST_DIR/cases")),
     ("codes", include_dir!("$CARGO_MANIFEST_DIR/codes")),
@@ -140,6 +141,7 @@ static BUILTIN: [(&str, Dir<'static>); 8] = [
     ("municipalities", include_dir!("$CARGO_MANIFEST_DIR/municipalities")),
     ("policy", include_dir!("$CARGO_MANIFEST_DIR/policy")),
     ("schedules", include_dir!("$CARGO_MANIFEST_DIR/schedules")),
+    ("schemes", include_dir!("$CARGO_MANIFEST_DIR/schemes")),
     ("tables", include_dir!("$CARGO_MANIFEST_DIR/tables")),
 ];
 

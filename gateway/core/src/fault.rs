@@ -63,6 +63,8 @@ pub enum RowCode {
     NotPermitted,
     /// The dose breaks a rule of its schedule; a warning, for it happened.
     ScheduleBroken,
+    /// No table names the subsidy scheme of the payer number; a warning, for there are more than any table has.
+    SchemeUnknown,
     /// Several subjects carry these identifiers; the row waits for review.
     SubjectAmbiguous,
     /// No subject carries these identifiers; the row waits for review.
@@ -88,6 +90,7 @@ impl RowCode {
             Self::Malformed => "malformed",
             Self::NotPermitted => "not_permitted",
             Self::ScheduleBroken => "schedule_broken",
+            Self::SchemeUnknown => "scheme_unknown",
             Self::SubjectAmbiguous => "subject_ambiguous",
             Self::SubjectUnknown => "subject_unknown",
             Self::Unmappable => "unmappable",

@@ -34,6 +34,8 @@ pub struct Kind {
     pub deleted: Option<FieldKey>,
     /// From when until when a right holds, for kinds that are rights.
     pub validity: Option<Validity>,
+    /// The field whose 公費負担者番号 says under which scheme the right is; one that no table names is flagged.
+    pub scheme: Option<FieldKey>,
     /// The schedule that its records are held against, for kinds that are doses.
     pub schedule: Option<ScheduleRule>,
 }

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod fault;
 pub mod id;
 pub mod identifier;
+pub mod insured;
 pub mod kind;
 pub mod manual;
 pub mod merkle;

@@ -305,6 +305,16 @@ fn other_forms_of_the_grammar() {
 }
 
 #[test]
+fn a_name_may_change_in_its_reading_alone() {
+    let reason = "甲町(こうちょう、28301)が甲町(かぶとちょう)に名称変更";
+    let import = alone(&list(&[["28301", "", "甲町", "2001-04-01", reason]]));
+    assert_eq!(faults(&import), [""; 0]);
+    assert_eq!(bodies(&import.entries, "28301"), "甲町 – 2001-03-31 →28301\n甲町 2001-04-01 –");
+    let kana: Vec<&str> = import.entries.iter().map(|entry| &*entry.kana).collect();
+    assert_eq!(kana, ["こうちょう", "かぶとちょう"]);
+}
+
+#[test]
 fn vector_10_holds_on_the_imported_table() {
     let import = import(LIST, &builtin());
     let history = History::parse(import.entries).expect("sound");
@@ -330,5 +340,21 @@ fn vector_10_holds_on_the_imported_table() {
         ("38206", date(1990, 1, 1), "=38206 西条市"),
     ] {
         assert_eq!(resolve(five, as_of), expected, "{five} as of {as_of}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever a list says, it is understood or reported, and what is not reported can be read back.
+    #[test]
+    fn no_list_breaks_the_reader(
+        reasons in proptest::collection::vec("[甲乙丙市区町村郡(（）)、がとをにの\n]{0,12}(27101|27102|28201)?\\)?(が|を|の|に)?(合併し、|編入|新設|再編|分割|名称変更|から分離し、|市制施行)?", 1..6),
+        date in "20(05|06)-01-0[1-3]",
+    ) {
+        let rows: Vec<[&str; 5]> = reasons.iter().map(|reason| ["27101", "大阪市", "甲区", &*date, &**reason]).collect();
+        let import = alone(&list(&rows));
+        if import.faults.is_empty() {
+            proptest::prop_assert!(History::parse(import.entries).is_ok());
+        }
+        alone(&reasons.join(","));
     }
 }

@@ -33,10 +33,11 @@ impl<'a> Names<'a> {
     /// An entry that begins on a day, or before the list, and goes on.
     pub(super) fn entry(&self, party: &Party, from: Option<Date>) -> MunicipalityEntry {
         let key = (&party.code, party.name.as_str());
-        let kana = match (self.rows.get(&key), &party.kana, self.known.get(&key)) {
-            (Some(row), ..) if !row.kana.is_empty() => row.kana.clone(),
-            (_, Some(kana), _) => kana.clone(),
-            (_, None, known) => known.map(|entry| entry.kana.clone()).unwrap_or_default(),
+        // Two bodies of one code and name can differ in how the name is read: then the statement says it.
+        let kana = match (&party.kana, self.rows.get(&key), self.known.get(&key)) {
+            (Some(kana), ..) => kana.clone(),
+            (None, Some(row), _) if !row.kana.is_empty() => row.kana.clone(),
+            (None, _, known) => known.map(|entry| entry.kana.clone()).unwrap_or_default(),
         };
         MunicipalityEntry {
             code: party.code.clone(),

@@ -72,6 +72,7 @@ fn kind(name: &str) -> Kind {
         deleted: None,
         validity: None,
         schedule: None,
+        scheme: None,
     }
 }
 

@@ -93,6 +93,7 @@ fn kind() -> Kind {
         deleted: None,
         validity: None,
         schedule: None,
+        scheme: None,
     }
 }
 

@@ -130,6 +130,7 @@ pub(super) fn row_status(fault: &RowFault) -> StatusCode {
         | RowCode::InvalidIdentifier
         | RowCode::InvalidValue
         | RowCode::ScheduleBroken
+        | RowCode::SchemeUnknown
         | RowCode::SubjectAmbiguous
         | RowCode::SubjectUnknown
         | RowCode::Unmappable
