@@ -13,3 +13,9 @@ pub(crate) fn malformed(row: u64, column: &str, ja: impl Into<String>, en: impl 
 pub(crate) fn unreadable(ja: impl Into<String>, en: impl Into<String>) -> PayloadFault {
     PayloadFault { reason: Bilingual::new(ja, en) }
 }
+
+/// A source that cannot be read, or not any further. Not the sender's doing, but there is nobody else to tell here: who
+/// made the source knows why.
+pub(crate) fn unread() -> PayloadFault {
+    unreadable("本文を読み取れませんでした", "the body could not be read")
+}

@@ -12,4 +12,4 @@ mod write;
 
 pub(crate) use read::read;
 #[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-pmh-api"))]
-pub(crate) use {read::read_payload, write::write};
+pub(crate) use {read::read_all, read::read_payload, write::write};

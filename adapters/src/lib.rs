@@ -18,7 +18,7 @@ mod pmh_api;
 #[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-municipal-csv", feature = "adapter-pmh-api"))]
 mod reply;
 
-pub use plug::{Adapter, Envelope, Payload, PayloadFault, Reply, Rows, Shape};
+pub use plug::{Adapter, Envelope, Payload, PayloadFault, Reply, Rows, Shape, Source, Unmappable};
 use tsunagi_core::id::FormatName;
 
 /// The one registry of wire formats. A format that is not compiled in is named with its feature, an unknown one is

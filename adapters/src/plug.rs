@@ -1,5 +1,7 @@
 //! What every adapter does.
 
+use std::io::{Read, Seek};
+
 use tsunagi_core::delivery::Outcome;
 use tsunagi_core::document::Document;
 use tsunagi_core::fault::{Bilingual, RowFault};
@@ -12,6 +14,12 @@ pub struct Payload<'a> {
     /// The charset of `Content-Type`, if one was declared.
     pub charset: Option<&'a str>,
 }
+
+/// A body that is not in memory, such as a spooled upload or a file. It is read twice: once to see that all of it is in
+/// its charset, so that nothing is taken in of a body that is not, and once to take it apart.
+pub trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
 
 /// Why a payload as a whole cannot be read, and where; never what it says there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +58,17 @@ pub enum Envelope {
     Single,
 }
 
+/// A character that the charset of a shape has no place for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unmappable {
+    /// The row of the document.
+    pub row: u64,
+    /// The column it stands in.
+    pub column: String,
+    /// The character.
+    pub character: char,
+}
+
 /// A destination's reply to a pushed payload.
 #[derive(Debug, Clone, Copy)]
 pub struct Reply<'a> {
@@ -69,8 +88,17 @@ pub trait Adapter: Send + Sync {
     /// Reads bytes. Total: any bytes give documents or faults. A fault names a place, never a value.
     fn decode<'a>(&self, payload: Payload<'a>) -> Result<Rows<'a>, PayloadFault>;
 
+    /// As [`Adapter::decode`], from a body that is not in memory. Of a format of lines a piece of fixed size is held at
+    /// a time, whatever the size of the body; a JSON body is one tree and is held whole. A source that fails once
+    /// rows have been given is a fault of the row it fails at, which is the last.
+    fn decode_source<'a>(&self, source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault>;
+
     /// Writes documents; adds no credentials. A character the charset cannot hold is a fault of its row, never a `?`.
     fn encode(&self, documents: &[Document], shape: &Shape) -> Result<Vec<u8>, Vec<RowFault>>;
+
+    /// The characters for which [`Adapter::encode`] refuses rows: each once for a row and column. Empty where a format
+    /// can hold every character.
+    fn unmappable(&self, documents: &[Document], shape: &Shape) -> Vec<Unmappable>;
 
     /// Reads off a reply what became of the payload. Never fails: what it does not understand is to be tried again.
     fn interpret(&self, reply: &Reply<'_>) -> Outcome;

@@ -75,7 +75,10 @@ impl Tables {
         self.derive(kind, &mut work.fields);
         work.require_fields();
         work.require_identifier();
-        work.finish()
+        let mut canonical = work.finish()?;
+        canonical.warnings.extend(self.scheme_warning(kind, layout, document.row, &canonical.record, context.today));
+        canonical.warnings.extend(self.schedule_warnings(layout, document.row, &canonical.record));
+        Ok(canonical)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::fault::{Faults, Place};
 use crate::field_value;
 use crate::identifier_file::IdentifierSystem;
 use crate::kind_file::KindFile;
+use crate::schedule_check;
 
 /// What kinds name. A part that could not be read is `None`, and nothing is checked against it.
 pub(crate) struct Known<'a> {
@@ -19,6 +20,7 @@ pub(crate) struct Known<'a> {
     pub(crate) systems: Option<&'a [IdentifierSystem]>,
     pub(crate) code_lists: &'a BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) calendars: &'a BTreeSet<String>,
+    pub(crate) schedules: schedule_check::Known<'a>,
 }
 
 /// Reports everything in a kind that names nothing or does not fit.
@@ -26,6 +28,7 @@ pub(crate) fn kind(raw: &KindFile, known: &Known<'_>, faults: &mut Faults) {
     let mut check = Check { file: &raw.file, kind: &raw.kind, known, faults };
     check.references();
     check.subject();
+    schedule_check::kind(check.file, check.kind, &known.schedules, check.faults);
     let mut seen = BTreeSet::new();
     for (field, line) in raw.kind.fields.iter().zip(&raw.lines) {
         let place = Place { file: &raw.file, line: Some(*line), path: format!("field.{}", field.key) };
@@ -60,7 +63,9 @@ impl Check<'_, '_> {
         }
         self.reference("occurrence", &kind.occurrence, DAY);
         self.reference("responsible", &kind.responsible, NAME);
-        for (at, key, types) in [("sender", &kind.sender, NAME), ("deleted", &kind.deleted, FLAG)] {
+        for (at, key, types) in
+            [("sender", &kind.sender, NAME), ("deleted", &kind.deleted, FLAG), ("scheme", &kind.scheme, NAME)]
+        {
             if let Some(key) = key {
                 self.reference(at, key, types);
             }

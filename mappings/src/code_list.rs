@@ -60,6 +60,9 @@ impl CodeList {
             if code.is_empty() || ja.is_empty() || en.is_empty() {
                 faults.say(&place, "code・ja・en は必須です", "code, ja and en must not be empty");
             }
+            if matches!((from, until), (Some(first), Some(last)) if last < first) {
+                faults.say(&place, "有効期間が逆です", "the period ends before it begins");
+            }
             let entry = CodeEntry { label: Bilingual::new(ja, en), from, until };
             if codes.insert(code.clone(), entry).is_some() {
                 faults.say(&place, format!("コード {code} が重複しています"), format!("the code {code} is here twice"));

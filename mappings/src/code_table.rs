@@ -75,6 +75,39 @@ impl CodeTable {
         self.first(&self.writing, code, as_of).map(|pair| pair.from.as_str())
     }
 
+    /// The hub's codes that some participant's code is read as, on some day.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().filter(|pair| !self.is_hidden_in_reading(pair)).map(|pair| pair.to.as_str())
+    }
+
+    /// Reports pairs that are neither read nor written on any day they hold.
+    pub(crate) fn report_idle_pairs(&self, file: &str, faults: &mut Faults) {
+        let idle = |pair: &&CodePair| self.is_hidden_in_reading(pair) && self.is_hidden_in_writing(pair);
+        for pair in self.pairs.iter().filter(idle) {
+            let place = Place { file, line: Some(pair.line), path: String::new() };
+            let (from, to) = (&pair.from, &pair.to);
+            faults.say(
+                &place,
+                format!("{from} と {to} の対は、読むときも書くときも使われません"),
+                format!("the pair {from}, {to} is used neither in reading nor in writing"),
+            );
+        }
+    }
+
+    /// True if another pair is read in its place as long as it holds.
+    fn is_hidden_in_reading(&self, pair: &CodePair) -> bool {
+        self.hides(&self.reading, &pair.from, pair)
+    }
+
+    fn is_hidden_in_writing(&self, pair: &CodePair) -> bool {
+        pair.relationship == Relationship::Narrower || self.hides(&self.writing, &pair.to, pair)
+    }
+
+    fn hides(&self, index: &HashMap<String, Vec<usize>>, code: &str, pair: &CodePair) -> bool {
+        let before = index.get(code).into_iter().flatten().filter_map(|at| self.pairs.get(*at));
+        before.take_while(|other| other.line != pair.line).any(|other| other.covers(pair))
+    }
+
     fn first(&self, index: &HashMap<String, Vec<usize>>, code: &str, as_of: Date) -> Option<&CodePair> {
         index.get(code)?.iter().filter_map(|at| self.pairs.get(*at)).find(|pair| pair.holds_on(as_of))
     }
@@ -118,6 +151,12 @@ impl CodePair {
         self.valid_from.is_none_or(|first| first <= day) && self.valid_until.is_none_or(|last| day <= last)
     }
 
+    /// True if it holds on every day on which the other one does.
+    fn covers(&self, other: &Self) -> bool {
+        self.valid_from.is_none_or(|first| other.valid_from.is_some_and(|from| first <= from))
+            && self.valid_until.is_none_or(|last| other.valid_until.is_some_and(|until| until <= last))
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         let before = |last: Option<Date>, first: Option<Date>| matches!((last, first), (Some(l), Some(f)) if l < f);
         !before(self.valid_until, other.valid_from) && !before(other.valid_until, self.valid_from)
@@ -141,6 +180,15 @@ fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
     for (at, pair) in pairs.iter().enumerate() {
         let place = Place { file, line: Some(pair.line), path: String::new() };
         let earlier = || pairs.iter().take(at).filter(|other| other.overlaps(pair));
+        if let Some(other) = earlier().find(|other| other.from == pair.from && other.to == pair.to) {
+            let line = other.line;
+            faults.say(
+                &place,
+                format!("{line} 行目と同じ対が同じ期間にあります"),
+                format!("line {line} has the same pair for the same time"),
+            );
+            continue;
+        }
         let is_exact = |pair: &CodePair| pair.relationship != Relationship::Broader;
         if let Some(other) = earlier().find(|other| other.from == pair.from && is_exact(other) && is_exact(pair)) {
             let (code, line) = (&pair.from, other.line);

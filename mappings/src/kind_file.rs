@@ -6,7 +6,8 @@ use serde::Deserialize;
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{ClassName, CodeTableName, FieldKey, IdentifierSystem, KindName};
 use tsunagi_core::kind::{
-    CheckDigit, Derivation, Field, IdentifierRule, Kind, SubjectIdentifier, SubjectRule, Validity,
+    CheckDigit, Derivation, Field, IdentifierRule, Kind, OnlyWhere, ScheduleRule, SubjectIdentifier, SubjectRule,
+    Validity,
 };
 use tsunagi_core::registry::Role;
 use tsunagi_core::value::ValueType;
@@ -58,6 +59,8 @@ struct Head {
     deleted: Option<FieldKey>,
     validity: Option<RawValidity>,
     subject: RawSubject,
+    scheme: Option<FieldKey>,
+    schedule: Option<RawSchedule>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,6 +68,29 @@ struct Head {
 struct RawValidity {
     from: FieldKey,
     until: FieldKey,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSchedule {
+    name: String,
+    vaccine: FieldKey,
+    term: Option<FieldKey>,
+    number: FieldKey,
+    given_on: FieldKey,
+    birth_date: Option<FieldKey>,
+    sex: Option<FieldKey>,
+    gestation_weeks: Option<FieldKey>,
+    gestation_days: Option<FieldKey>,
+    #[serde(default)]
+    only: Vec<RawOnly>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOnly {
+    field: FieldKey,
+    codes: BTreeSet<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -149,6 +175,26 @@ impl Head {
             retention_years: self.retention_years,
             deleted: self.deleted,
             validity: self.validity.map(|raw| Validity { from: raw.from, until: raw.until }),
+            scheme: self.scheme,
+            schedule: self.schedule.map(RawSchedule::into_rule),
+        }
+    }
+}
+
+impl RawSchedule {
+    fn into_rule(self) -> ScheduleRule {
+        let only = self.only.into_iter().map(|raw| OnlyWhere { field: raw.field, codes: raw.codes });
+        ScheduleRule {
+            name: self.name,
+            vaccine: self.vaccine,
+            term: self.term,
+            number: self.number,
+            given_on: self.given_on,
+            birth_date: self.birth_date,
+            sex: self.sex,
+            gestation_weeks: self.gestation_weeks,
+            gestation_days: self.gestation_days,
+            only: only.collect(),
         }
     }
 }

@@ -167,7 +167,12 @@ impl Layout {
     /// The columns of a document that no row reads and the layout does not know; always empty for trees.
     pub fn unknown_columns<'a>(&self, document: &'a Document) -> Vec<&'a str> {
         let Content::Row(row) = &document.content else { return Vec::new() };
-        let is_known = |name: &String| self.columns.contains(name) || self.ignored.contains(name);
+        let is_also = |path: &Path, name: &str| matches!(path, Path::Column(column) if column.name() == name);
+        let is_known = |name: &String| {
+            self.columns.contains(name)
+                || self.ignored.contains(name)
+                || self.rows.iter().flat_map(|row| &row.also).any(|path| is_also(path, name))
+        };
         row.columns.iter().filter(|name| !is_known(name)).map(String::as_str).collect()
     }
 

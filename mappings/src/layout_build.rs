@@ -14,6 +14,7 @@ use crate::convert::{Chain, Noted, Setting};
 use crate::fault::{Faults, Place};
 use crate::layout::{Constant, Layout, LayoutRow, Lost, Match, Scalar};
 use crate::layout_file::{Charset, LayoutFile, Newline, RawRow, Unmapped};
+use crate::layout_paths::{self, Placed};
 use crate::path::{Notation, Path};
 use crate::shorthand::{self, HOLE};
 use crate::toml_file::Entry;
@@ -45,7 +46,8 @@ pub(crate) fn build(
     if !id.as_str().starts_with(&format!("{}/", raw.head.format)) {
         faults.say(&whole.key("format"), "置き場所の形式と一致しません", "not the format of the folder it is in");
     }
-    let mut builder = Builder { file, kind, names, notation, raw: &raw, columns: Vec::new(), faults };
+    let mut builder =
+        Builder { file, kind, names, notation, raw: &raw, columns: Vec::new(), placed: Placed::default(), faults };
     builder.check_options();
     builder.place_columns();
     let constants = builder.constants();
@@ -53,6 +55,7 @@ pub(crate) fn build(
     let matches = builder.matches();
     let lost = builder.lost();
     let ignored = builder.ignored();
+    builder.placed.report(builder.faults);
     if raw.is_whole {
         builder.check_coverage(&rows, &lost);
     }
@@ -96,10 +99,11 @@ struct Builder<'a, 'f> {
     raw: &'a LayoutFile,
     /// The columns of the layout's own files, in the order in which rows and constants stand in the file.
     columns: Vec<(usize, String)>,
+    placed: Placed<'a>,
     faults: &'f mut Faults,
 }
 
-impl Builder<'_, '_> {
+impl<'a> Builder<'a, '_> {
     /// Options that belong to another format would be without effect; one that its format needs must be there.
     fn check_options(&mut self) {
         let head = &self.raw.head;
@@ -144,6 +148,7 @@ impl Builder<'_, '_> {
             let place = raw.place(self.file);
             if let Some((path, _)) = self.path(&raw.value.path, &place) {
                 let at = self.position(&raw.value.path);
+                self.placed.writes(&path, place.key("path"));
                 constants.push(Constant { path, at, value: raw.value.value.node() });
             }
         }
@@ -162,20 +167,9 @@ impl Builder<'_, '_> {
     }
 
     fn rows(&mut self) -> Vec<LayoutRow> {
-        let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-        for constant in self.raw.constants.iter().filter(|_| self.notation == Notation::Column) {
-            taken.insert(constant.value.path.clone(), constant.line);
-        }
         let mut rows: Vec<LayoutRow> = Vec::new();
         for raw in &self.raw.rows {
             let place = raw.place(self.file);
-            if let Some(line) = taken.insert(raw.value.path.clone(), raw.line) {
-                self.faults.say(
-                    &place.key("path"),
-                    format!("{line} 行目と同じ場所です"),
-                    format!("line {line} has the same place"),
-                );
-            }
             let key = &raw.value.field;
             let Some(field) = self.kind.field(key) else {
                 self.unknown_field(key, &place);
@@ -195,8 +189,9 @@ impl Builder<'_, '_> {
         rows
     }
 
-    fn row(&mut self, raw: &Entry<RawRow>, field: &Field, nth: usize) -> Option<LayoutRow> {
+    fn row(&mut self, raw: &'a Entry<RawRow>, field: &Field, nth: usize) -> Option<LayoutRow> {
         let place = raw.place(self.file);
+        layout_paths::report_idle_requirement(self.file, raw, self.faults);
         let raw = &raw.value;
         let path = self.path(&raw.path, &place);
         let chain = self.chain(raw, field, &place);
@@ -211,9 +206,11 @@ impl Builder<'_, '_> {
         if raw.json.is_some() && self.notation == Notation::Column {
             self.faults.say(&place.key("json"), "この形式では使えません", "has no meaning in this format");
         }
-        let also =
+        let also: Vec<Path> =
             raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).map(|(path, _)| path).collect();
         let (path, column) = path?;
+        self.placed.writes(&path, place.key("path"));
+        also.iter().for_each(|path| self.placed.reads(path, place.key("also")));
         let chain = chain?;
         if let Some(default) = &raw.default
             && chain.read(default.as_str().into(), &mut Noted::default()).is_err()
@@ -302,6 +299,7 @@ impl Builder<'_, '_> {
 
     fn ignored(&mut self) -> Vec<String> {
         let mut ignored = Vec::new();
+        layout_paths::report_twins(self.file, self.raw.ignored.iter(), |raw| &raw.path, self.faults);
         for raw in &self.raw.ignored {
             if self.columns.iter().any(|(_, name)| *name == raw.value.path) {
                 let place = raw.place(self.file).key("path");

@@ -15,7 +15,7 @@ use crate::source::Files;
 use crate::tables::Tables;
 use crate::{
     calendar_file, case_file, check, identifier_file, kind_file, layout_build, layout_file, municipality_file,
-    policy_file,
+    policy_file, schedule_check, schedule_file, scheme_file,
 };
 
 pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<TableFault>> {
@@ -39,12 +39,20 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
         .filter_map(|(file, stem, text)| Some((stem.to_owned(), calendar_file::read(file, text, faults_ref)?)))
         .collect();
     let municipalities = municipality_file::read(files, faults_ref);
+    let schedules = files
+        .within("schedules", ".toml")
+        .filter_map(|(file, stem, text)| Some((stem.to_owned(), schedule_file::read(file, text, faults_ref)?)))
+        .collect();
+    let schemes = scheme_file::read(files, faults_ref);
+    let schedule_names: BTreeSet<String> =
+        files.within("schedules", ".toml").map(|(_, stem, _)| stem.to_owned()).collect();
 
     let known = check::Known {
         classes: policy.as_ref().map(|policy| policy.class.iter().map(|class| &class.name).collect()),
         systems: systems.as_deref(),
         code_lists: &code_lists,
         calendars: &calendar_names,
+        schedules: schedule_check::Known { schedules: &schedules, names: &schedule_names, code_lists: &code_lists },
     };
     let kinds = kinds(files, &known, faults_ref);
     let names = layout_build::Names { code_lists: &code_lists, code_tables: &code_tables };
@@ -54,7 +62,7 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
     faults.finish()?;
     // Without faults every part could be read.
     let (Some(policy), Some(systems)) = (policy, systems) else { return Err(Vec::new()) };
-    Ok(Tables { kinds, layouts, policy, municipalities, systems, calendars, code_lists, code_tables, cases })
+    Ok(Tables { kinds, layouts, policy, municipalities, systems, calendars, schedules, schemes, code_lists, code_tables, cases })
 }
 
 fn kinds(files: &Files, known: &check::Known<'_>, faults: &mut Faults) -> BTreeMap<KindName, Kind> {

@@ -122,22 +122,26 @@ fn slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-const READ: [(&str, &str); 6] = [
+const READ: [(&str, &str); 8] = [
     ("calendars", ".toml"),
     ("cases", ".toml"),
     ("codes", ".csv"),
     ("kinds", ".toml"),
     ("municipalities", ".csv"),
+    ("schedules", ".toml"),
+    ("schemes", ".csv"),
     ("tables", ".toml"),
 ];
 
-static BUILTIN: [(&str, Dir<'static>); 7] = [
+static BUILTIN: [(&str, Dir<'static>); 9] = [
     ("calendars", include_dir!("$CARGO_MANIFEST_DIR/calendars")),
     ("cases", include_dir!("$CARGO_MANIFEST_DIR/cases")),
     ("codes", include_dir!("$CARGO_MANIFEST_DIR/codes")),
     ("kinds", include_dir!("$CARGO_MANIFEST_DIR/kinds")),
     ("municipalities", include_dir!("$CARGO_MANIFEST_DIR/municipalities")),
     ("policy", include_dir!("$CARGO_MANIFEST_DIR/policy")),
+    ("schedules", include_dir!("$CARGO_MANIFEST_DIR/schedules")),
+    ("schemes", include_dir!("$CARGO_MANIFEST_DIR/schemes")),
     ("tables", include_dir!("$CARGO_MANIFEST_DIR/tables")),
 ];
 

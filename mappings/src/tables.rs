@@ -9,6 +9,7 @@ use tsunagi_core::id::{CodeTableName, KindName, LayoutId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::municipality::History;
 use tsunagi_core::policy::Policy;
+use tsunagi_core::schedule::Schedule;
 
 use crate::case::Case;
 use crate::code_list::CodeList;
@@ -17,9 +18,10 @@ use crate::fault::{Faults, TableFault};
 use crate::identifier_file::IdentifierSystem;
 use crate::layout::Layout;
 use crate::load;
+use crate::scheme_file::Scheme;
 use crate::source::Files;
 
-/// Kinds, layouts, codes, policy, municipalities, calendars, identifier systems and cases: parsed, and every name in
+/// Kinds, layouts, codes, policy, municipalities, calendars, schedules, schemes, identifier systems and cases: parsed, and every name in
 /// them known to lead somewhere. Immutable; a reload makes a new one.
 #[derive(Debug)]
 pub struct Tables {
@@ -29,6 +31,8 @@ pub struct Tables {
     pub(crate) municipalities: History,
     pub(crate) systems: Vec<IdentifierSystem>,
     pub(crate) calendars: BTreeMap<String, Calendar>,
+    pub(crate) schedules: BTreeMap<String, Schedule>,
+    pub(crate) schemes: Vec<Scheme>,
     pub(crate) code_lists: BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) code_tables: BTreeMap<CodeTableName, Arc<CodeTable>>,
     pub(crate) cases: Vec<Case>,

@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use tokio::sync::mpsc;
 use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
@@ -274,5 +275,12 @@ impl StoreAdmin for FaultyStore {
 
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         self.real.logs().await
+    }
+    async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {
+        self.real.add_coverage(day, coverage).await
+    }
+
+    async fn coverage(&self, since: Option<Date>) -> Result<Vec<CoverageLine>, StoreError> {
+        self.real.coverage(since).await
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::{malformed, unreadable};
 use crate::json;
 use crate::plug::{Payload, PayloadFault, Rows};
 
-pub(super) fn decode(payload: Payload<'_>) -> Result<Rows<'_>, PayloadFault> {
+pub(super) fn decode<'a>(payload: Payload<'_>) -> Result<Rows<'a>, PayloadFault> {
     let root = json::read_payload(&payload)?;
     match resource_type(&root) {
         None => Err(unreadable("resourceTypeがありません", "there is no resourceType")),

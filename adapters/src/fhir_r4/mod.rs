@@ -13,7 +13,8 @@ use tsunagi_core::delivery::Outcome;
 use tsunagi_core::document::{Document, Node};
 use tsunagi_core::fault::RowFault;
 
-use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape};
+use crate::json;
+use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape, Source, Unmappable};
 
 /// The adapter for `fhir_r4`.
 pub(crate) struct FhirR4;
@@ -27,8 +28,18 @@ impl Adapter for FhirR4 {
         decode::decode(payload)
     }
 
+    fn decode_source<'a>(&self, source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault> {
+        let bytes = json::read_all(source)?;
+        decode::decode(Payload { bytes: &bytes, charset })
+    }
+
     fn encode(&self, documents: &[Document], shape: &Shape) -> Result<Vec<u8>, Vec<RowFault>> {
         encode::encode(documents, &shape.envelope)
+    }
+
+    /// JSON is UTF-8.
+    fn unmappable(&self, _documents: &[Document], _shape: &Shape) -> Vec<Unmappable> {
+        Vec::new()
     }
 
     fn interpret(&self, reply: &Reply<'_>) -> Outcome {

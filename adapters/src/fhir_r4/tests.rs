@@ -95,6 +95,21 @@ fn entries_answer_for_themselves() {
 }
 
 #[test]
+fn characters_of_every_plane_pass_as_they_are() {
+    for name in ["𠮷岡", "辻\u{E0100}", "名\u{10DE92}", "\u{E000}", "\u{FA19}", "髙﨑①", "〜～−－", "甲\r\n乙"]
+    {
+        let resource = vec![
+            ("resourceType".to_owned(), Node::Text("Patient".to_owned())),
+            ("text".to_owned(), Node::Text(name.to_owned())),
+        ];
+        let documents = documents(vec![Node::Map(resource)]);
+        let written = encoded(&documents, Envelope::Single);
+        assert_eq!(read(&written), documents, "{}", name.escape_unicode());
+        assert!(!written.contains('?') && !written.contains("&#"), "{}", name.escape_unicode());
+    }
+}
+
+#[test]
 fn bundles_of_other_types_are_refused() {
     for text in [
         r#"{"resourceType":"Bundle","type":"history"}"#,

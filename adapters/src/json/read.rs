@@ -2,10 +2,12 @@
 
 use tsunagi_core::document::Node;
 
-use crate::fault::unreadable;
 #[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-pmh-api"))]
-use crate::plug::Payload;
+use crate::fault::unread;
+use crate::fault::unreadable;
 use crate::plug::PayloadFault;
+#[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-pmh-api"))]
+use crate::plug::{Payload, Source};
 
 /// Reads the body of a request. JSON is UTF-8 whatever is declared, so another charset is refused, not guessed at.
 #[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-pmh-api"))]
@@ -18,6 +20,14 @@ pub(crate) fn read_payload(payload: &Payload<'_>) -> Result<Node, PayloadFault> 
         ));
     }
     read(payload.bytes).map_err(PayloadFault::from)
+}
+
+/// Takes a whole body into memory: JSON is one tree, and half a tree says nothing.
+#[cfg(any(feature = "adapter-fhir-r4", feature = "adapter-pmh-api"))]
+pub(crate) fn read_all(mut source: Box<dyn Source + '_>) -> Result<Vec<u8>, PayloadFault> {
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes).map_err(|_| unread())?;
+    Ok(bytes)
 }
 
 /// Reads one JSON value that fills `bytes`. A byte order mark is passed over.

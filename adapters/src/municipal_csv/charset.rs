@@ -6,10 +6,7 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{DecoderResult, Encoder, EncoderResult, Encoding, SHIFT_JIS, UTF_8};
-
-use crate::fault::unreadable;
-use crate::plug::PayloadFault;
+use encoding_rs::{Decoder, Encoder, EncoderResult, Encoding, SHIFT_JIS, UTF_8};
 
 /// A character set a file may be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,50 +32,22 @@ impl Charset {
             },
         }
     }
-}
 
-/// The text of a file, without a byte order mark. UTF-8 is borrowed.
-pub(super) fn decode(bytes: &[u8], charset: Charset) -> Result<Cow<'_, str>, PayloadFault> {
-    match charset {
-        Charset::Cp932 if bytes.starts_with(BYTE_ORDER_MARK.as_bytes()) => Err(unreadable(
-            "CP932と宣言されていますが、UTF-8のBOMで始まっています",
-            "declared as CP932, but it begins with the byte order mark of UTF-8",
-        )),
-        Charset::Cp932 => decode_cp932(bytes).map(Cow::Owned),
-        Charset::Utf8 | Charset::Utf8Bom => match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Cow::Borrowed(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))),
-            Err(fault) => Err(broken(bytes, fault.valid_up_to(), "UTF-8")),
-        },
-    }
-}
-
-fn decode_cp932(bytes: &[u8]) -> Result<String, PayloadFault> {
-    let mut decoder = SHIFT_JIS.new_decoder_without_bom_handling();
-    let mut text = String::with_capacity(bytes.len() + bytes.len() / 2 + 16);
-    let mut read = 0;
-    loop {
-        let rest = bytes.get(read..).unwrap_or_default();
-        let (result, taken) = decoder.decode_to_string_without_replacement(rest, &mut text, true);
-        read += taken;
-        match result {
-            DecoderResult::InputEmpty => return Ok(text),
-            DecoderResult::Malformed(bad, after) => {
-                let offset = read.saturating_sub(usize::from(bad) + usize::from(after));
-                return Err(broken(bytes, offset, "CP932"));
-            }
-            // Half-width kana triple in size; the first guess is for kanji.
-            DecoderResult::OutputFull => text.reserve((bytes.len() - read) * 3 + 16),
+    /// A decoder for one file; a byte order mark of UTF-8 is passed over.
+    pub(super) fn decoder(self) -> Decoder {
+        match self {
+            Self::Cp932 => SHIFT_JIS.new_decoder_without_bom_handling(),
+            Self::Utf8 | Self::Utf8Bom => UTF_8.new_decoder_with_bom_removal(),
         }
     }
-}
 
-/// Neither charset has a line feed inside another character, so lines can be counted before decoding.
-fn broken(bytes: &[u8], offset: usize, charset: &str) -> PayloadFault {
-    let line = bytes.iter().take(offset).filter(|b| **b == b'\n').count() + 1;
-    unreadable(
-        format!("{offset}バイト目（{line}行目）が{charset}として読めません"),
-        format!("byte {offset} (line {line}) is not {charset}"),
-    )
+    /// As faults call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cp932 => "CP932",
+            Self::Utf8 | Self::Utf8Bom => "UTF-8",
+        }
+    }
 }
 
 /// A character that does not fit, as its number in the text, from 1.
@@ -155,4 +124,4 @@ fn fold_to_cp932(text: &str) -> Cow<'_, str> {
     if text.chars().all(|c| twin(c) == c) { Cow::Borrowed(text) } else { Cow::Owned(text.chars().map(twin).collect()) }
 }
 
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";

@@ -1,24 +1,24 @@
 //! Bytes into lines. The charset is decoded before anything is split: in CP932 the second byte of 予 is 5C and that of
 //! others is any ASCII letter, so bytes say nothing about commas and quotes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use tsunagi_core::document::{Content, Document, Row};
 use tsunagi_core::fault::RowFault;
 
-use super::charset::{self, Charset};
-use crate::fault::{malformed, unreadable};
-use crate::plug::{Payload, PayloadFault, Rows};
+use super::charset::Charset;
+use super::text::Text;
+use crate::fault::{malformed, unread, unreadable};
+use crate::plug::{PayloadFault, Rows, Source};
 
-pub(super) fn decode(payload: Payload<'_>) -> Result<Rows<'_>, PayloadFault> {
-    let Some(charset) = payload.charset.map_or(Some(Charset::Utf8), Charset::parse) else {
+pub(super) fn decode<'a>(source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault> {
+    let Some(charset) = charset.map_or(Some(Charset::Utf8), Charset::parse) else {
         return Err(unreadable(
             "宣言された文字コードには対応していません。UTF-8またはCP932（Shift_JIS）で送ってください",
             "the declared charset is not supported; send UTF-8 or CP932 (Shift_JIS)",
         ));
     };
-    let mut lines = Lines { text: charset::decode(payload.bytes, charset)?, at: 0 };
+    let mut lines = Lines { text: Text::open(source, charset)? };
     let columns = header(lines.next_line(0))?;
     Ok(Box::new(TableRows { lines, columns: Arc::new(columns), row: 0 }))
 }
@@ -76,6 +76,10 @@ impl TableRows<'_> {
     /// which of its cells slipped.
     fn document(&self, line: Line) -> Result<Document, RowFault> {
         if let Some((at, defect)) = line.defect {
+            if defect == Defect::BreaksOff {
+                let PayloadFault { reason } = unread();
+                return Err(malformed(self.row, "", reason.ja, reason.en));
+            }
             let (ja, en) = defect.words();
             return Err(malformed(self.row, self.columns.get(at).map_or("", String::as_str), ja, en));
         }
@@ -94,10 +98,9 @@ impl TableRows<'_> {
     }
 }
 
-/// The text of a file and how far it is read.
+/// The lines of a text.
 struct Lines<'a> {
-    text: Cow<'a, str>,
-    at: usize,
+    text: Text<'a>,
 }
 
 /// One line of cells; it spans several lines of text where a quoted cell holds line ends.
@@ -111,6 +114,8 @@ struct Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Defect {
     AfterQuote,
+    BreaksOff,
+    TooLong,
     Unclosed,
 }
 
@@ -120,6 +125,11 @@ impl Defect {
             Self::AfterQuote => (
                 "閉じる引用符の後に文字があります。セルの中の引用符は二つ重ねます",
                 "text after a closing quote; a quote inside a cell is doubled",
+            ),
+            Self::BreaksOff => ("本文を読み取れませんでした", "the body could not be read"),
+            Self::TooLong => (
+                "1行が1 MiBを超えています。引用符の閉じ忘れがないか確かめてください。以降の行は読めません",
+                "the row is longer than 1 MiB, as one with a quote that is not closed; nothing after it can be read",
             ),
             Self::Unclosed => (
                 "ここで始まる引用符がファイルの終わりまで閉じられていません。以降の行は読めません",
@@ -132,24 +142,95 @@ impl Defect {
 impl Lines<'_> {
     /// The next line, with room for `width` cells; `None` at the end of the text.
     fn next_line(&mut self, width: usize) -> Option<Line> {
-        let mut rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let mut line =
-            Line { cells: Vec::with_capacity(width), defect: None, is_blank: rest.starts_with(['\r', '\n']) };
-        loop {
-            let (cell, defect, after) = split_cell(rest);
-            line.defect = line.defect.or(defect.map(|defect| (line.cells.len(), defect)));
-            line.cells.push(cell);
-            match after.strip_prefix(',') {
-                Some(next) => rest = next,
-                None => {
-                    rest = after.strip_prefix("\r\n").or_else(|| after.strip_prefix(['\r', '\n'])).unwrap_or(after);
-                    break;
-                }
+        let mut scan = Scan::default();
+        let length = loop {
+            let rest = self.text.rest();
+            if let Some(length) = scan.line_end(rest) {
+                break length;
             }
+            if self.text.is_over() || rest.len() > LONGEST {
+                break rest.len();
+            }
+            self.text.grow();
+        };
+        let whole = self.text.rest().get(..length).unwrap_or_default();
+        if self.text.is_broken() && !scan.has_ended {
+            self.text.give_up();
+            return Some(Line { cells: Vec::new(), defect: Some((0, Defect::BreaksOff)), is_blank: false });
         }
-        let left = rest.len();
-        self.at = self.text.len() - left;
+        if whole.is_empty() {
+            return None;
+        }
+        let mut line = cells(whole, width);
+        if length > LONGEST {
+            let at = line.defect.map_or(0, |(at, _)| at);
+            line.defect = Some((at, Defect::TooLong));
+            self.text.give_up();
+        } else {
+            self.text.take(length);
+        }
         Some(line)
+    }
+}
+
+/// Looks for the end of a line, and goes on where it stopped when there is more text.
+#[derive(Debug, Default)]
+struct Scan {
+    seen: usize,
+    place: Place,
+    has_ended: bool,
+}
+
+/// Where in a line the scan stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Place {
+    /// After a carriage return: a line feed would belong to it.
+    AfterReturn,
+    #[default]
+    CellStart,
+    Plain,
+    Quoted,
+    /// After a quote inside a quoted cell: another one would stand for itself.
+    QuoteSeen,
+}
+
+impl Scan {
+    /// The length of the line with its end; `None` if the end is not in `text`.
+    fn line_end(&mut self, text: &str) -> Option<usize> {
+        for byte in text.as_bytes().get(self.seen..).unwrap_or_default() {
+            if self.place == Place::AfterReturn {
+                self.has_ended = true;
+                return Some(self.seen + usize::from(*byte == b'\n'));
+            }
+            self.seen += 1;
+            self.place = match (self.place, byte) {
+                (Place::Quoted, b'"') => Place::QuoteSeen,
+                (Place::Quoted, _) | (Place::QuoteSeen | Place::CellStart, b'"') => Place::Quoted,
+                (_, b'\n') => {
+                    self.has_ended = true;
+                    return Some(self.seen);
+                }
+                (_, b'\r') => Place::AfterReturn,
+                (_, b',') => Place::CellStart,
+                _ => Place::Plain,
+            };
+        }
+        None
+    }
+}
+
+/// The cells of one line.
+fn cells(whole: &str, width: usize) -> Line {
+    let mut line = Line { cells: Vec::with_capacity(width), defect: None, is_blank: whole.starts_with(['\r', '\n']) };
+    let mut rest = whole;
+    loop {
+        let (cell, defect, after) = split_cell(rest);
+        line.defect = line.defect.or(defect.map(|defect| (line.cells.len(), defect)));
+        line.cells.push(cell);
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None => return line,
+        }
     }
 }
 
@@ -181,3 +262,6 @@ fn split_at_boundary(text: &str) -> (&str, &str) {
     let boundary = text.bytes().position(|b| matches!(b, b',' | b'\n' | b'\r'));
     boundary.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""))
 }
+
+/// The longest line, in bytes of UTF-8: a quote that is not closed must not draw the rest of a large file into memory.
+const LONGEST: usize = 1024 * 1024;

@@ -1,13 +1,14 @@
 //! Lines into bytes: the header and the rows in the order of the shape's columns, quoted where RFC 4180 asks for it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use tsunagi_core::document::{Content, Document, Row};
 use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 
 use super::charset::{Charset, CharsetWriter};
 use crate::fault::malformed;
-use crate::plug::Shape;
+use crate::plug::{Shape, Unmappable};
 
 pub(super) fn encode(documents: &[Document], shape: &Shape) -> Result<Vec<u8>, Vec<RowFault>> {
     let Some(charset) = Charset::parse(&shape.charset) else {
@@ -35,6 +36,21 @@ pub(super) fn encode(documents: &[Document], shape: &Shape) -> Result<Vec<u8>, V
         }
     }
     if table.faults.is_empty() { Ok(table.out.into_bytes()) } else { Err(table.faults) }
+}
+
+/// Every character of the rows that the charset has no place for.
+pub(super) fn unmappable(documents: &[Document], shape: &Shape) -> Vec<Unmappable> {
+    let Some(charset) = Charset::parse(&shape.charset) else { return Vec::new() };
+    let has_place = |text: &str| CharsetWriter::new(charset).push(text).is_ok();
+    let mut found = BTreeSet::new();
+    for document in documents {
+        let Content::Row(row) = &document.content else { continue };
+        for (column, cell) in row.columns.iter().zip(&row.cells).filter(|(_, cell)| !has_place(cell)) {
+            let homeless = cell.chars().filter(|c| !has_place(c.encode_utf8(&mut [0; 4])));
+            found.extend(homeless.map(|character| Unmappable { row: document.row, column: column.clone(), character }));
+        }
+    }
+    found.into_iter().collect()
 }
 
 struct Table<'s> {

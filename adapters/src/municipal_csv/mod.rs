@@ -10,12 +10,15 @@ mod encode;
 mod interpret;
 #[cfg(test)]
 mod tests;
+mod text;
+
+use std::io::Cursor;
 
 use tsunagi_core::delivery::Outcome;
 use tsunagi_core::document::Document;
 use tsunagi_core::fault::RowFault;
 
-use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape};
+use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape, Source, Unmappable};
 
 /// The adapter for `municipal_csv`.
 pub(crate) struct MunicipalCsv;
@@ -26,11 +29,19 @@ impl Adapter for MunicipalCsv {
     }
 
     fn decode<'a>(&self, payload: Payload<'a>) -> Result<Rows<'a>, PayloadFault> {
-        decode::decode(payload)
+        decode::decode(Box::new(Cursor::new(payload.bytes)), payload.charset)
+    }
+
+    fn decode_source<'a>(&self, source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault> {
+        decode::decode(source, charset)
     }
 
     fn encode(&self, documents: &[Document], shape: &Shape) -> Result<Vec<u8>, Vec<RowFault>> {
         encode::encode(documents, shape)
+    }
+
+    fn unmappable(&self, documents: &[Document], shape: &Shape) -> Vec<Unmappable> {
+        encode::unmappable(documents, shape)
     }
 
     fn interpret(&self, reply: &Reply<'_>) -> Outcome {

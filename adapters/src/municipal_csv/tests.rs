@@ -8,6 +8,8 @@ use super::MunicipalCsv;
 use crate::contract::{self, Sample, adapter_contract};
 use crate::plug::{Adapter, Envelope, Payload, Shape};
 
+mod stream;
+
 const VACCINATION: Sample = (include_bytes!("../../fixtures/municipal_csv/vaccination_cp932.csv"), Some("Windows-31J"));
 const SUBSIDY: Sample = (include_bytes!("../../fixtures/municipal_csv/subsidy_utf8_bom.csv"), Some("utf-8"));
 const MATERNAL: Sample = (include_bytes!("../../fixtures/municipal_csv/maternal_checkup_cp932.csv"), Some("shift_jis"));
@@ -156,6 +158,16 @@ fn what_cp932_cannot_hold_is_a_fault_with_its_place() {
     let shape = Shape { columns: vec!["𠮷".to_owned()], ..shape_of(&[], "cp932", true) };
     let faults = MunicipalCsv.encode(&[], &shape).unwrap_err();
     assert!(matches!(faults.as_slice(), [one] if one.row == 0 && one.code == RowCode::Unmappable));
+}
+
+#[test]
+fn characters_without_a_place_are_named_once_a_cell() {
+    let shape = Shape { columns: vec!["a".to_owned(), "b".to_owned()], ..shape_of(&[], "cp932", true) };
+    let rows = [document(1, &["a", "b"], &["髙〜", "𠮷と𠮷と萊"]), document(2, &["a", "b"], &["𠮷", "表"])];
+    let found: Vec<_> =
+        MunicipalCsv.unmappable(&rows, &shape).into_iter().map(|one| (one.row, one.column, one.character)).collect();
+    assert_eq!(found, [(1, "b".to_owned(), '萊'), (1, "b".to_owned(), '𠮷'), (2, "a".to_owned(), '𠮷')]);
+    assert!(MunicipalCsv.unmappable(&rows, &Shape { charset: "utf-8".to_owned(), ..shape }).is_empty());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::fault::{malformed, unreadable};
 use crate::json;
 use crate::plug::{Payload, PayloadFault, Rows};
 
-pub(super) fn decode(payload: Payload<'_>) -> Result<Rows<'_>, PayloadFault> {
+pub(super) fn decode<'a>(payload: Payload<'_>) -> Result<Rows<'a>, PayloadFault> {
     let Node::List(elements) = json::read_payload(&payload)? else {
         return Err(unreadable("本文はオブジェクトの配列です", "the body is an array of objects"));
     };

@@ -11,7 +11,8 @@ use tsunagi_core::delivery::Outcome;
 use tsunagi_core::document::Document;
 use tsunagi_core::fault::RowFault;
 
-use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape};
+use crate::json;
+use crate::plug::{Adapter, Payload, PayloadFault, Reply, Rows, Shape, Source, Unmappable};
 
 /// The adapter for `pmh_api`.
 pub(crate) struct PmhApi;
@@ -25,8 +26,18 @@ impl Adapter for PmhApi {
         decode::decode(payload)
     }
 
+    fn decode_source<'a>(&self, source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault> {
+        let bytes = json::read_all(source)?;
+        decode::decode(Payload { bytes: &bytes, charset })
+    }
+
     fn encode(&self, documents: &[Document], _shape: &Shape) -> Result<Vec<u8>, Vec<RowFault>> {
         encode::encode(documents)
+    }
+
+    /// JSON is UTF-8.
+    fn unmappable(&self, _documents: &[Document], _shape: &Shape) -> Vec<Unmappable> {
+        Vec::new()
     }
 
     fn interpret(&self, reply: &Reply<'_>) -> Outcome {

@@ -61,6 +61,10 @@ pub enum RowCode {
     Malformed,
     /// Nothing permits this row's record to be submitted there by this sender.
     NotPermitted,
+    /// The dose breaks a rule of its schedule; a warning, for it happened.
+    ScheduleBroken,
+    /// No table names the subsidy scheme of the payer number; a warning, for there are more than any table has.
+    SchemeUnknown,
     /// Several subjects carry these identifiers; the row waits for review.
     SubjectAmbiguous,
     /// No subject carries these identifiers; the row waits for review.
@@ -85,6 +89,8 @@ impl RowCode {
             Self::KindUnsupported => "kind_unsupported",
             Self::Malformed => "malformed",
             Self::NotPermitted => "not_permitted",
+            Self::ScheduleBroken => "schedule_broken",
+            Self::SchemeUnknown => "scheme_unknown",
             Self::SubjectAmbiguous => "subject_ambiguous",
             Self::SubjectUnknown => "subject_unknown",
             Self::Unmappable => "unmappable",

@@ -88,6 +88,24 @@ pub fn my_number(body: &str) -> Option<u8> {
     }
 }
 
+/// Under which scheme a 公費負担者番号 is: 法別番号 and prefecture together, for local schemes use the same 法別番号 with
+/// another meaning in each prefecture.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SchemeKey {
+    /// The first two digits (法別番号).
+    pub category: String,
+    /// The two digits of the prefecture.
+    pub prefecture: String,
+}
+
+impl SchemeKey {
+    /// The key of a number of eight half-width digits; `None` for anything else.
+    pub fn of(payer_number: &str) -> Option<Self> {
+        digits(payer_number).filter(|digits| digits.len() == 8)?;
+        Some(Self { category: payer_number.get(..2)?.to_owned(), prefecture: payer_number.get(2..4)?.to_owned() })
+    }
+}
+
 fn digits(text: &str) -> Option<Vec<u32>> {
     if text.is_empty() { None } else { text.chars().map(|c| c.to_digit(10)).collect() }
 }
@@ -214,6 +232,18 @@ mod tests {
         assert_eq!(medical_institution("1992999"), None);
         assert_eq!(my_number("12345678901"), Some(8));
         assert_eq!(my_number("1234567890"), None);
+    }
+
+    #[test]
+    fn a_scheme_is_known_by_category_and_prefecture() {
+        let key = |payer: &str| SchemeKey::of(payer).map(|key| (key.category, key.prefecture));
+        let pair = |category: &str, prefecture: &str| Some((category.to_owned(), prefecture.to_owned()));
+        assert_eq!(key("41130001"), pair("41", "13"));
+        assert_eq!(key("41270009"), pair("41", "27"));
+        assert_ne!(SchemeKey::of("41130001"), SchemeKey::of("41270009"));
+        for text in ["", "4113000", "411300011", "４１１３０００１", "41-13001"] {
+            assert_eq!(SchemeKey::of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use crate::fault::Bilingual;
 use crate::id::{ClassName, CodeTableName, FieldKey, IdentifierSystem, KindName};
 use crate::record::Record;
 use crate::registry::Role;
-use crate::value::ValueType;
+use crate::schedule::{Dose, Gestation, Recipient};
+use crate::value::{Value, ValueType};
 
 /// A record kind (記録種別): data, not code.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,44 @@ pub struct Kind {
     pub deleted: Option<FieldKey>,
     /// From when until when a right holds, for kinds that are rights.
     pub validity: Option<Validity>,
+    /// The field whose 公費負担者番号 says under which scheme the right is; one that no table names is flagged.
+    pub scheme: Option<FieldKey>,
+    /// The schedule that its records are held against, for kinds that are doses.
+    pub schedule: Option<ScheduleRule>,
+}
+
+/// Which fields of a record are what a schedule asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleRule {
+    /// The schedule, `mappings/schedules/<name>.toml`.
+    pub name: String,
+    /// The code of the vaccine.
+    pub vaccine: FieldKey,
+    /// The code of the term (期).
+    pub term: Option<FieldKey>,
+    /// The number of the dose.
+    pub number: FieldKey,
+    /// The day it was given.
+    pub given_on: FieldKey,
+    /// The date of birth of the one it was given to.
+    pub birth_date: Option<FieldKey>,
+    /// The sex of the one it was given to.
+    pub sex: Option<FieldKey>,
+    /// Full weeks of pregnancy.
+    pub gestation_weeks: Option<FieldKey>,
+    /// Days beyond them.
+    pub gestation_days: Option<FieldKey>,
+    /// Records that are no doses under the schedule are told by these fields.
+    pub only: Vec<OnlyWhere>,
+}
+
+/// Only records in which a field has one of these codes, or is absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlyWhere {
+    /// The field.
+    pub field: FieldKey,
+    /// The codes.
+    pub codes: BTreeSet<String>,
 }
 
 /// One field of a kind.
@@ -158,6 +197,40 @@ impl Kind {
                 Some((identifier.system.clone(), parts?.join(":")))
             })
             .collect()
+    }
+
+    /// The dose that a record is, and who it was given to. `None` for a kind without a schedule, a record that is no dose
+    /// under it, one that was withdrawn, and one that does not say which dose it is.
+    pub fn dose_of(&self, record: &Record) -> Option<(Dose, Recipient)> {
+        let rule = self.schedule.as_ref()?;
+        let withdrawn = self.deleted.as_ref().and_then(|key| record.first(key)) == Some(&Value::Bool(true));
+        let counts = |only: &OnlyWhere| record.text(&only.field).is_none_or(|code| only.codes.contains(&code));
+        if withdrawn || !rule.only.iter().all(counts) {
+            return None;
+        }
+        let number = |key: &FieldKey| match record.first(key) {
+            Some(Value::Integer(number)) => Some(*number),
+            _ => None,
+        };
+        let text = |key: &Option<FieldKey>| key.as_ref().and_then(|key| record.text(key));
+        let date = |key: &FieldKey| record.first(key).and_then(Value::date);
+        let gestation = rule.gestation_weeks.as_ref().and_then(number).and_then(|weeks| {
+            let days = rule.gestation_days.as_ref().and_then(number).and_then(|days| u16::try_from(days).ok());
+            Some(Gestation { weeks: u16::try_from(weeks).ok()?, days })
+        });
+        let dose = Dose {
+            vaccine: record.text(&rule.vaccine)?,
+            term: text(&rule.term),
+            number: u32::try_from(number(&rule.number)?).ok()?,
+            given_on: date(&rule.given_on)?,
+            gestation,
+        };
+        let recipient = Recipient {
+            birth: rule.birth_date.as_ref().and_then(date),
+            sex: text(&rule.sex),
+            gestation: gestation.zip(dose.given_on.full()),
+        };
+        Some((dose, recipient))
     }
 
     /// The business key of a record: the plain values of its key fields, absent ones as the empty text.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use history::{History, MunicipalityEntry, Resolution};
+pub use history::{AreaShare, History, MunicipalityEntry, Resolution};
 
 /// A six-digit code with its check digit, such as `011002` (札幌市). Five-digit codes, as merger data and
 /// statistics use them, come in by [`MunicipalityCode::from_five`] alone: `11002` could be either form.

@@ -11,5 +11,6 @@ pub mod demo;
 pub mod edge;
 pub mod gateway;
 pub mod pipeline;
+pub mod proof;
 pub mod sealing;
 pub mod telemetry;

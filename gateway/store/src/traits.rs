@@ -3,8 +3,9 @@
 //! Calls may run at once from any task; a backend orders writes itself.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, TenantId};
 use tsunagi_core::policy::Directive;
@@ -173,6 +174,13 @@ pub trait StoreAdmin: Send + Sync {
 
     /// Every tenant of whose audit log there is any trace, whether the registry knows it or not; the hub among them.
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Adds to what was counted on a day. The one call without an event, for nothing in it is about anybody; and the
+    /// one that counts twice when it is repeated, for it is there to rank by, not to prove with.
+    async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError>;
+
+    /// What was counted from a day on, over all days; what holds up the most rows comes first.
+    async fn coverage(&self, since: Option<Date>) -> Result<Vec<CoverageLine>, StoreError>;
 }
 
 /// All of it; what the gateway holds.

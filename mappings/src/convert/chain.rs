@@ -42,6 +42,11 @@ impl Chain {
         if faults.is_empty() { Ok(Self(converters)) } else { Err(faults) }
     }
 
+    /// The converters, in reading order.
+    pub(crate) fn converters(&self) -> &[Converter] {
+        &self.0
+    }
+
     /// True if the chain takes a subtree of JSON as it is.
     pub(crate) fn takes_subtree(&self) -> bool {
         matches!(self.0.first(), Some(Converter::JsonText))

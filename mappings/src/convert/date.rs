@@ -24,7 +24,7 @@ pub(crate) enum DateForm {
 }
 
 impl DateForm {
-    pub(super) fn read(self, text: &str, noted: &mut Noted) -> Result<PartialDate, Bilingual> {
+    pub(crate) fn read(self, text: &str, noted: &mut Noted) -> Result<PartialDate, Bilingual> {
         let only = |separator: Option<char>| {
             let found = text.chars().find(|c| matches!(c, '-' | '/'));
             if (found == separator || text.len() == 4) && PartialDate::is_date_shaped(text) {

@@ -14,7 +14,7 @@ use tsunagi_core::fault::Bilingual;
 use tsunagi_core::partial_date::PartialDate;
 
 pub(crate) use chain::{Chain, Setting};
-use date::DateForm;
+pub(crate) use date::DateForm;
 use number::Shift;
 
 /// A value on its way through a chain.

@@ -43,6 +43,11 @@ impl Shift {
         self.unit
     }
 
+    /// How many decimals a value that was written has at least when it is read again.
+    pub(crate) fn least_decimals(&self) -> usize {
+        usize::try_from(-self.places).unwrap_or(0)
+    }
+
     pub(super) fn read(&self, text: &str) -> String {
         shift(text, self.places)
     }

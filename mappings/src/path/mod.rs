@@ -86,6 +86,10 @@ impl Path {
 }
 
 impl Column {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn position(&self, row: &Row) -> Option<usize> {
         if row.columns.get(self.usual).is_some_and(|name| *name == self.name) {
             return Some(self.usual);

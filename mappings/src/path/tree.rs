@@ -61,10 +61,30 @@ impl TreePath {
         }
     }
 
+    /// True if the other path goes on from here, or ends here as well.
+    pub(crate) fn begins(&self, other: &Self) -> bool {
+        self.steps.len() <= other.steps.len()
+            && self.steps.iter().zip(&other.steps).all(|(one, other)| one.is_same(other))
+    }
+
     /// The step whose elements hold one value each: the last `[*]`, else the last with conditions.
     fn repeating_step(&self) -> Option<usize> {
         let last = |wanted: fn(&Pick) -> bool| self.steps.iter().rposition(|s| s.pick.as_ref().is_some_and(wanted));
         last(|pick| matches!(pick, Pick::Every)).or_else(|| last(|pick| matches!(pick, Pick::Where(_))))
+    }
+}
+
+impl Step {
+    /// True for the same elements, in whatever order the conditions are written.
+    fn is_same(&self, other: &Self) -> bool {
+        let holds_all = |some: &[Condition], all: &[Condition]| some.iter().all(|one| all.contains(one));
+        self.name == other.name
+            && match (&self.pick, &other.pick) {
+                (Some(Pick::Where(some)), Some(Pick::Where(others))) => {
+                    holds_all(some, others) && holds_all(others, some)
+                }
+                (pick, other) => pick == other,
+            }
     }
 }
 

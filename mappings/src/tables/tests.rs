@@ -1,12 +1,16 @@
 //! The compiled-in data: no faults, every case holds, every layout carries what it says it carries.
 
+mod birth_certificate;
+mod values;
+
 use std::collections::BTreeSet;
 
 use jiff::civil::date;
 use tsunagi_core::document::{Content, Document, Node};
-use tsunagi_core::fault::RowCode;
+use tsunagi_core::fault::{RowCode, RowFault};
 use tsunagi_core::id::{FieldKey, KindName};
 use tsunagi_core::kind::Field;
+use tsunagi_core::record::Record;
 use tsunagi_core::value::{Value, ValueType};
 
 use super::*;

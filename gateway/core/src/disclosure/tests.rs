@@ -71,6 +71,8 @@ fn kind(name: &str) -> Kind {
         retention_years: 5,
         deleted: None,
         validity: None,
+        schedule: None,
+        scheme: None,
     }
 }
 

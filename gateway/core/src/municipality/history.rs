@@ -30,6 +30,37 @@ pub struct MunicipalityEntry {
     pub successors: Vec<MunicipalityCode>,
     /// The city of a ward (行政区), which is no municipality of its own. 特別区 are and have none.
     pub folds_to: Option<MunicipalityCode>,
+    /// Where it was divided and that is known: which parts went to which of `successors`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<AreaShare>,
+}
+
+/// The parts of a divided body that one successor took over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AreaShare {
+    /// The successor.
+    pub to: MunicipalityCode,
+    /// The 大字 or 町, without the word 大字 in front: `本栖`.
+    pub names: Vec<String>,
+    /// Everything that no share of the entry names.
+    pub rest: bool,
+}
+
+impl MunicipalityEntry {
+    /// The one successor that took over a 大字 or 町, written with or without the word 大字 or 字 in front. `None` if
+    /// the shares do not say, or say it of several: part of a name is never enough.
+    pub fn successor_of(&self, area: &str) -> Option<&MunicipalityCode> {
+        let area = area.trim();
+        let area = ["大字", "字"].iter().find_map(|word| area.strip_prefix(word)).unwrap_or(area).trim();
+        let to = |holds: &dyn Fn(&AreaShare) -> bool| -> BTreeSet<&MunicipalityCode> {
+            self.areas.iter().filter(|share| holds(share)).map(|share| &share.to).collect()
+        };
+        let mut found = to(&|share| share.names.iter().any(|name| name == area));
+        if found.is_empty() && !area.is_empty() {
+            found = to(&|share| share.rest);
+        }
+        if found.len() == 1 { found.pop_first() } else { None }
+    }
 }
 
 /// All bodies that are known, checked.
@@ -144,13 +175,13 @@ impl History {
     /// Who is in charge on `today` of what `code` meant on `as_of`. A ward stays a ward here; see
     /// [`History::resolve_city`].
     pub fn resolve(&self, code: &MunicipalityCode, as_of: Date, today: Date) -> Resolution {
-        self.judge(code, as_of, today, false)
+        self.judge(code, as_of, Walk { horizon: today.max(as_of), ..Walk::default() })
     }
 
     /// The same, with wards folded into their cities **before** it is judged whether the answer is ambiguous: a ward
     /// that was divided inside one city is not.
     pub fn resolve_city(&self, code: &MunicipalityCode, as_of: Date, today: Date) -> Resolution {
-        self.judge(code, as_of, today, true)
+        self.judge(code, as_of, Walk { horizon: today.max(as_of), fold: true, ..Walk::default() })
     }
 
     /// Where a record goes that names `code` and is handed in on `on`: [`History::resolve_city`] with both days the
@@ -159,10 +190,21 @@ impl History {
         self.resolve_city(code, on, on)
     }
 
-    fn judge(&self, code: &MunicipalityCode, as_of: Date, today: Date, fold: bool) -> Resolution {
+    /// [`History::resolve`] for one 大字 or 町 of the body: where a body was divided and the table knows which part went
+    /// where, only that successor is followed. A name that the table does not know decides nothing.
+    pub fn resolve_area(&self, code: &MunicipalityCode, area: &str, as_of: Date, today: Date) -> Resolution {
+        self.judge(code, as_of, Walk { horizon: today.max(as_of), area: Some(area), ..Walk::default() })
+    }
+
+    /// [`History::resolve_city`] for one 大字 or 町, see [`History::resolve_area`].
+    pub fn resolve_area_city(&self, code: &MunicipalityCode, area: &str, as_of: Date, today: Date) -> Resolution {
+        self.judge(code, as_of, Walk { horizon: today.max(as_of), fold: true, area: Some(area), ..Walk::default() })
+    }
+
+    fn judge(&self, code: &MunicipalityCode, as_of: Date, mut walk: Walk<'_>) -> Resolution {
+        let fold = walk.fold;
         let meant = self.meant(code, as_of).filter(|_| code.is_municipality());
         let Some((start, outside_validity)) = meant else { return Resolution::Unknown };
-        let mut walk = Walk { horizon: today.max(as_of), fold, ..Walk::default() };
         self.follow(start, &mut walk);
 
         let hops = walk.hops;
@@ -198,13 +240,14 @@ impl History {
 
     /// Goes from an entry along all successions to the bodies that hold on the horizon. Each entry is visited once,
     /// and each step leads to the day after the last one, so time never runs back.
-    fn follow(&self, start: usize, walk: &mut Walk) {
+    fn follow(&self, start: usize, walk: &mut Walk<'_>) {
         let mut visited = BTreeSet::from([start]);
         let mut waiting = VecDeque::from([start]);
         while let Some(entry) = waiting.pop_front().and_then(|at| self.entries.get(at)) {
             let ended = end(entry) < walk.horizon;
             if ended && !entry.successors.is_empty() {
-                for successor in &entry.successors {
+                let named = walk.area.and_then(|area| entry.successor_of(area));
+                for successor in entry.successors.iter().filter(|one| named.is_none_or(|named| named == *one)) {
                     if let Some(next) = self.follower(successor, day_after(entry), &visited) {
                         visited.insert(next);
                         walk.hops.push(successor.clone());
@@ -259,6 +302,12 @@ impl History {
                 );
             }
         }
+        if entry.areas.iter().any(|share| !entry.successors.contains(&share.to)) {
+            refuse(
+                "大字の承継先が承継先の一覧にありません",
+                "gives an area to a code that is not among its successors",
+            );
+        }
         if let Some(city) = &entry.folds_to {
             let folds_on = self.by_code.get(city).and_then(|range| self.entries.get(range.clone()));
             if !city.is_municipality() || *city == entry.code {
@@ -275,9 +324,10 @@ impl History {
 
 /// One walk through the history.
 #[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     horizon: Date,
     fold: bool,
+    area: Option<&'a str>,
     hops: Vec<MunicipalityCode>,
     arrived: BTreeMap<MunicipalityCode, String>,
 }

@@ -2,7 +2,7 @@ use jiff::civil::{Date, date};
 
 use super::*;
 
-/// The excerpt of the official history: five digits, name, from, until, successors, folds to; `-` for none.
+/// The excerpt of the official history: five digits, name, from, until, successors, folds to, areas; `-` for none.
 const EXCERPT: &str = "
 01100 札幌市 1972-04-01 - - -
 01104 白石区 1972-04-01 1989-11-05 01104,01108 01100
@@ -14,14 +14,14 @@ const EXCERPT: &str = "
 17384 志賀町 - 1970-10-31 17384 -
 17384 志賀町 1970-11-01 2005-08-31 17384 -
 17384 志賀町 2005-09-01 - - -
-19341 上九一色村 - 2006-02-28 19201,19430 -
+19341 上九一色村 - 2006-02-28 19201,19430 - 19201:梯/古関,19430:精進/本栖/富士ヶ嶺
 19201 甲府市 - - - -
 19430 富士河口湖町 2003-11-15 - - -
 20431 山口村 - 2005-02-12 21206 -
 21206 中津川市 - - - -
 22202 浜松市 - 2007-03-31 22130 -
 22130 浜松市 2007-04-01 - - -
-22135 北区 2007-04-01 2023-12-31 22138,22139 22130
+22135 北区 2007-04-01 2023-12-31 22138,22139 22130 22138:初生町/三方原町,22139:*
 22137 天竜区 2007-04-01 2023-12-31 22140 22130
 22138 中央区 2024-01-01 - - 22130
 22139 浜名区 2024-01-01 - - 22130
@@ -54,6 +54,15 @@ fn codes(fives: &str) -> Vec<MunicipalityCode> {
     fives.split(',').filter(|five| *five != "-").map(code).collect()
 }
 
+fn shares(text: &str) -> Vec<AreaShare> {
+    let share = |text: &str| {
+        let (to, names) = text.split_once(':').unwrap();
+        let names: Vec<String> = names.split('/').filter(|name| *name != "*").map(str::to_owned).collect();
+        AreaShare { to: code(to), rest: names.is_empty(), names }
+    };
+    text.split(',').map(share).collect()
+}
+
 fn entries(table: &str) -> Vec<MunicipalityEntry> {
     let line = |line: &str| {
         let cells: Vec<&str> = line.split(' ').collect();
@@ -67,6 +76,7 @@ fn entries(table: &str) -> Vec<MunicipalityEntry> {
             until: day(cells[3]),
             successors: codes(cells[4]),
             folds_to: codes(cells[5]).pop(),
+            areas: cells.get(6).map(|text| shares(text)).unwrap_or_default(),
         }
     };
     table.lines().filter(|text| !text.is_empty()).map(line).collect()
@@ -270,4 +280,36 @@ fn a_ward_that_ended_without_successor_falls_to_its_city() {
     let history = History::parse(entries(table)).unwrap();
     assert_eq!(shown(&history.resolve(&code("01101"), date(1999, 1, 1), TODAY)), ">01100 札幌市");
     assert_eq!(shown(&history.resolve_city(&code("01101"), date(1999, 1, 1), TODAY)), "=01100 札幌市");
+}
+
+#[test]
+fn an_area_tells_the_successors_of_a_divided_body_apart() {
+    let history = history();
+    let day = date(2000, 1, 1);
+    for (five, area, ward, city) in [
+        ("19341", "大字本栖", ">19430 富士河口湖町 via 19430", ">19430 富士河口湖町 via 19430"),
+        ("19341", "本栖", ">19430 富士河口湖町 via 19430", ">19430 富士河口湖町 via 19430"),
+        ("19341", " 字古関 ", ">19201 甲府市 via 19201", ">19201 甲府市 via 19201"),
+        ("19341", "大字本", "?19201,19430 via 19201,19430", "?19201,19430 via 19201,19430"),
+        ("19341", "", "?19201,19430 via 19201,19430", "?19201,19430 via 19201,19430"),
+        ("22135", "初生町", ">22138 中央区 via 22138!", "=22130 浜松市 via 22138!"),
+        ("22135", "細江町", ">22139 浜名区 via 22139!", "=22130 浜松市 via 22139!"),
+        ("22135", "", "?22138,22139 via 22138,22139!", "=22130 浜松市 via 22138,22139!"),
+        // A body that was not divided needs no area, and an area does no harm.
+        ("20431", "大字本栖", ">21206 中津川市 via 21206", ">21206 中津川市 via 21206"),
+    ] {
+        assert_eq!(shown(&history.resolve_area(&code(five), area, day, TODAY)), ward, "{five} {area}");
+        assert_eq!(shown(&history.resolve_area_city(&code(five), area, day, TODAY)), city, "{five} {area}, city");
+    }
+}
+
+#[test]
+fn an_area_of_two_successors_decides_nothing() {
+    let table = "19341 村 - 2006-02-28 19201,19430 - 19201:本栖,19430:本栖\n19201 市 - - - -\n19430 町 - - - -";
+    let history = History::parse(entries(table)).unwrap();
+    let found = history.resolve_area(&code("19341"), "本栖", date(2000, 1, 1), TODAY);
+    assert_eq!(shown(&found), "?19201,19430 via 19201,19430");
+
+    let found = faults("19341 村 - 2006-02-28 19201 - 19430:本栖\n19201 市 - - - -");
+    assert!(found.iter().any(|fault| fault.contains("not among its successors")), "{found:?}");
 }

@@ -92,6 +92,8 @@ fn kind() -> Kind {
         retention_years: 5,
         deleted: None,
         validity: None,
+        schedule: None,
+        scheme: None,
     }
 }
 

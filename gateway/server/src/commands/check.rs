@@ -2,19 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::json;
-use tsunagi_mappings::Tables;
+use tsunagi_mappings::{TableFault, Tables};
 
 use super::{CommandFault, Context};
 use crate::config::Config;
 
+/// One fault, for people.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    /// Which key, or which file and line.
+    pub(super) place: String,
+    /// What is wrong.
+    pub(super) reason: String,
+}
+
 /// Prints every fault of configuration and tables; exit code 64 if there is one.
 pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
-    let mut faults: Vec<(String, String)> = Vec::new();
+    let (faults, _) = findings(context);
+    context.output.print(&json!({ "faults": faults }), |_| shown(context, &faults))?;
+    if faults.is_empty() { Ok(()) } else { Err(CommandFault::Usage(String::new())) }
+}
+
+/// Every fault of configuration and tables, and the tables if they could be loaded.
+pub(super) fn findings(context: &Context) -> (Vec<Finding>, Option<Tables>) {
+    let mut faults: Vec<Finding> = Vec::new();
     let config = match Config::load(context.config_file.as_deref(), std::env::vars()) {
         Ok(config) => Some(config),
         Err(list) => {
-            faults.extend(list.into_iter().map(|fault| (fault.place, fault.reason)));
+            faults.extend(list.into_iter().map(|fault| Finding { place: fault.place, reason: fault.reason }));
             None
         }
     };
@@ -23,27 +40,34 @@ pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
         Some(config) => config.tables_folder.clone(),
         None => context.config_file.as_deref().and_then(named_tables),
     };
-    let tables = folder.as_deref().map_or_else(Tables::builtin, Tables::with_folder);
-    match &tables {
-        Ok(tables) => faults.extend(
-            tables
-                .run_cases()
-                .into_iter()
-                .map(|failure| (format!("{} {}", failure.file, failure.case), failure.reason)),
-        ),
-        Err(list) => faults.extend(list.iter().map(|fault| {
-            let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
-            (format!("{}{line} {}", fault.file, fault.place), context.output.pick(&fault.reason).to_owned())
-        })),
-    }
-    let list: Vec<_> = faults.iter().map(|(place, reason)| json!({ "place": place, "reason": reason })).collect();
-    context.output.print(&json!({ "faults": list }), |_| {
-        if faults.is_empty() {
-            return context.output.say("誤りはありません", "no faults");
+    let of_table = |fault: &TableFault| {
+        let line = fault.line.map_or_else(String::new, |line| format!(":{line}"));
+        let place = format!("{}{line} {}", fault.file, fault.place).trim_end().to_owned();
+        Finding { place, reason: context.output.pick(&fault.reason).to_owned() }
+    };
+    match folder.as_deref().map_or_else(Tables::builtin, Tables::with_folder) {
+        Ok(tables) => {
+            let failures = tables.run_cases().into_iter();
+            faults.extend(failures.map(|failure| Finding {
+                place: format!("{} {}", failure.file, failure.case),
+                reason: failure.reason,
+            }));
+            faults.extend(tables.review().iter().map(of_table));
+            (faults, Some(tables))
         }
-        faults.iter().map(|(place, reason)| format!("{place}: {reason}")).collect::<Vec<_>>().join("\n")
-    })?;
-    if faults.is_empty() { Ok(()) } else { Err(CommandFault::Usage(String::new())) }
+        Err(list) => {
+            faults.extend(list.iter().map(of_table));
+            (faults, None)
+        }
+    }
+}
+
+/// A line for each fault, or that there is none.
+pub(super) fn shown(context: &Context, faults: &[Finding]) -> String {
+    if faults.is_empty() {
+        return context.output.say("誤りはありません", "no faults");
+    }
+    faults.iter().map(|fault| format!("{}: {}", fault.place, fault.reason)).collect::<Vec<_>>().join("\n")
 }
 
 /// The tables folder that a configuration names, as far as the file can be read.

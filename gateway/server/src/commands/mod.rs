@@ -70,7 +70,7 @@ enum Command {
     /// Record kinds: list, show
     #[command(subcommand, after_help = "Example:\n  tsunagi kinds show vaccination")]
     Kinds(kinds::KindsCommand),
-    /// Mapping tables: check, try
+    /// Mapping tables: check, loss, try
     #[command(subcommand, after_help = "Example:\n  tsunagi mappings try municipal_csv/vaccination_legacy file.csv")]
     Mappings(mappings::MappingsCommand),
     /// What came in: list, show, rejections

@@ -1,5 +1,9 @@
 //! `tsunagi municipalities`
 
+mod import;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use jiff::civil::Date;
 use serde_json::json;
@@ -11,29 +15,55 @@ use crate::gateway::load_tables;
 /// `tsunagi municipalities …`
 #[derive(Debug, Subcommand)]
 pub(super) enum MunicipalitiesCommand {
+    /// Lay the official list of changes (廃置分合等情報, CSV in UTF-8 or CP932) over the table of municipalities
+    #[command(
+        after_help = "Writes municipalities/builtin.csv below the folder that `[tables] folder` names; a running gateway \
+                      takes it over on SIGHUP.\n\nExample:\n  tsunagi municipalities import changes.csv --dry-run"
+    )]
+    Import {
+        /// The list, as e-Stat gives it
+        file: PathBuf,
+        /// Read everything and say what would be written; write nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Which municipality is in charge today for a code: current, moved, ambiguous or unknown, with the hops
-    #[command(after_help = "Example:\n  tsunagi municipalities resolve 383244 --as-of 1970-06-01")]
+    #[command(after_help = "Examples:\n  tsunagi municipalities resolve 383244 --as-of 1970-06-01\n  \
+                      tsunagi municipalities resolve 193411 --area 大字本栖")]
     Resolve {
         /// Six digits with the check digit, or five without
         code: String,
         /// The day the code was meant for [default: today]
         #[arg(long, value_name = "DATE")]
         as_of: Option<Date>,
+        /// The 大字 or 町, where the municipality was divided
+        #[arg(long, value_name = "NAME")]
+        area: Option<String>,
     },
 }
 
 /// Runs the command.
 pub(super) fn run(context: &Context, command: &MunicipalitiesCommand) -> Result<(), CommandFault> {
+    match command {
+        MunicipalitiesCommand::Import { file, dry_run } => import::run(context, file, *dry_run),
+        MunicipalitiesCommand::Resolve { code, as_of, area } => resolve(context, code, *as_of, area.as_deref()),
+    }
+}
+
+fn resolve(context: &Context, code: &str, as_of: Option<Date>, area: Option<&str>) -> Result<(), CommandFault> {
     let tables = load_tables(&context.config()?)?;
     let output = context.output;
-    let MunicipalitiesCommand::Resolve { code, as_of } = command;
     let parsed = MunicipalityCode::parse(code).or_else(|_| MunicipalityCode::from_five(code)).map_err(|fault| {
         CommandFault::Refused(
             output.say(&format!("団体コードではありません: {fault}"), &format!("not a municipality code: {fault}")),
         )
     })?;
     let today = context.clock.today();
-    let resolution = tables.municipalities().resolve_city(&parsed, as_of.unwrap_or(today), today);
+    let (history, as_of) = (tables.municipalities(), as_of.unwrap_or(today));
+    let resolution = match area {
+        Some(area) => history.resolve_area_city(&parsed, area, as_of, today),
+        None => history.resolve_city(&parsed, as_of, today),
+    };
     let hops = resolution.hops().to_vec();
     let (state, codes, name) = match &resolution {
         Resolution::Ambiguous { candidates, .. } => ("ambiguous", candidates.clone(), None),
@@ -43,7 +73,7 @@ pub(super) fn run(context: &Context, command: &MunicipalitiesCommand) -> Result<
     };
     let outside = resolution.is_outside_validity();
     let value = json!({
-        "code": parsed, "as_of": as_of.unwrap_or(today), "state": state, "codes": codes, "name": name, "hops": hops,
+        "code": parsed, "as_of": as_of, "area": area, "state": state, "codes": codes, "name": name, "hops": hops,
         "outside_validity": outside,
     });
     output.print(&value, |_| {

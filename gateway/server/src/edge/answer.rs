@@ -129,6 +129,8 @@ pub(super) fn row_status(fault: &RowFault) -> StatusCode {
         | RowCode::Incomplete
         | RowCode::InvalidIdentifier
         | RowCode::InvalidValue
+        | RowCode::ScheduleBroken
+        | RowCode::SchemeUnknown
         | RowCode::SubjectAmbiguous
         | RowCode::SubjectUnknown
         | RowCode::Unmappable

@@ -1,7 +1,9 @@
 //! Promises to the operator.
 
+use jiff::civil::date;
 use tsunagi_core::audit::Action;
-use tsunagi_core::id::{EndpointId, TenantId};
+use tsunagi_core::coverage::{Coverage, CoverageLine, Gap, MOST_GAPS};
+use tsunagi_core::id::{ChannelId, EndpointId, TenantId};
 use tsunagi_core::registry::{Endpoint, Participant, RegistryEntries, Role};
 
 use super::given::*;
@@ -49,6 +51,64 @@ pub async fn migration_may_be_repeated(store: Shared) {
     store.migrate().await.unwrap();
     store.ready().await.unwrap();
     assert_eq!(held(&store, 1).await.unwrap().records.len(), 1);
+}
+
+/// By gap, over days and calls; the rows decide the order.
+pub async fn coverage_adds_up_and_is_ranked(store: Shared) {
+    let (mail, push) = (ChannelId::parse("mail").unwrap(), ChannelId::parse("push").unwrap());
+    let (may, june) = (date(2026, 5, 31), date(2026, 6, 1));
+    let mut first = Coverage::default();
+    first.column(&mail, "旧姓", true, 3);
+    first.code(&mail, "性別", Some("X"));
+    store.add_coverage(may, first.clone()).await.unwrap();
+    store.add_coverage(june, first).await.unwrap();
+    let mut second = Coverage::default();
+    second.code(&mail, "性別", None);
+    second.character(&push, "氏名", '𠮷');
+    second.column(&push, "旧姓", true, 4);
+    store.add_coverage(june, second).await.unwrap();
+
+    let list = |lines: Vec<CoverageLine>| -> Vec<_> {
+        let told = |line: CoverageLine| {
+            let Gap { channel, kind, place, what } = line.gap;
+            (line.rows, channel.to_string(), kind.as_str(), place, what.unwrap_or_default(), line.first, line.last)
+        };
+        lines.into_iter().map(told).collect()
+    };
+    let told = |rows: u64, channel: &str, kind, place: &str, what: &str, first, last| {
+        (rows, channel.to_owned(), kind, place.to_owned(), what.to_owned(), first, last)
+    };
+    assert_eq!(
+        list(store.coverage(None).await.unwrap()),
+        [
+            told(6, "mail", "column", "旧姓", "", may, june),
+            told(4, "push", "column", "旧姓", "", june, june),
+            told(2, "mail", "code", "性別", "X", may, june),
+            told(1, "mail", "code", "性別", "", june, june),
+            told(1, "push", "character", "氏名", "U+20BB7", june, june),
+        ]
+    );
+    let since: Vec<u64> = store.coverage(Some(june)).await.unwrap().into_iter().map(|line| line.rows).collect();
+    assert_eq!(since, [4, 3, 1, 1, 1]);
+    assert_eq!(store.coverage(Some(date(2026, 6, 2))).await.unwrap(), []);
+    let none: Vec<_> = events(&store, &TenantId::hub()).await.into_iter().collect();
+    assert!(none.is_empty(), "counts are nobody's business but the operator's");
+}
+
+/// However many calls it takes.
+pub async fn coverage_of_a_loud_channel_is_bounded(store: Shared) {
+    let (loud, day) = (ChannelId::parse("loud").unwrap(), date(2026, 6, 1));
+    for part in 0..3 {
+        let mut coverage = Coverage::default();
+        for n in 0..MOST_GAPS / 2 {
+            coverage.code(&loud, "コード", Some(&format!("{part}-{n}")));
+        }
+        store.add_coverage(day, coverage).await.unwrap();
+    }
+    let lines = store.coverage(None).await.unwrap();
+    assert_eq!(lines.len(), MOST_GAPS + 1);
+    assert_eq!((lines[0].gap.place.as_str(), lines[0].rows), ("", MOST_GAPS as u64 / 2));
+    assert_eq!(lines.iter().map(|line| line.rows).sum::<u64>(), MOST_GAPS as u64 / 2 * 3);
 }
 
 /// Of all senders, by the time they came.

@@ -21,7 +21,8 @@ macro_rules! store_contract {
     ($make:expr) => {
         $crate::store_contract! { @ $make;
             administration:
-                a_registry_entry_is_replaced_by_its_successor, every_log_is_listed, exchanges_are_listed_newest_first,
+                a_registry_entry_is_replaced_by_its_successor, coverage_adds_up_and_is_ranked,
+                coverage_of_a_loud_channel_is_bounded, every_log_is_listed, exchanges_are_listed_newest_first,
                 migration_may_be_repeated;
             deliveries:
                 a_claim_again_gets_the_same, a_dead_or_held_delivery_holds_up_its_line,

@@ -7,7 +7,8 @@ use super::session::Session;
 use crate::error::StoreError;
 
 /// Each step once, in order; a step that was released is never changed.
-const STEPS: &[(i64, &str)] = &[(1, include_str!("migrations/0001_tables.sql"))];
+const STEPS: &[(i64, &str)] =
+    &[(1, include_str!("migrations/0001_tables.sql")), (2, include_str!("migrations/0002_coverage.sql"))];
 
 /// The version these sources write.
 pub(super) fn newest() -> i64 {

@@ -12,6 +12,7 @@ mod admin;
 mod audit;
 mod committer;
 mod convert;
+mod coverage;
 mod directives;
 mod exchanges;
 mod faults;

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use rusqlite::Connection;
 use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
@@ -16,7 +17,7 @@ use super::committer::Committer;
 use super::readers::{BUSY, Readers, STATEMENTS};
 use super::session::Session;
 use super::verify::{Check, Finding};
-use super::{accept, admin, audit, directives, exchanges, held, links, migrate, outbox, verify};
+use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
     Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
     Note, Rejection, Settlement, SubjectRef, Unsealed, Verdict,
@@ -300,5 +301,13 @@ impl StoreAdmin for SqliteStore {
 
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         self.read(audit::logs).await
+    }
+
+    async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {
+        self.write(move |session| coverage::add(session, day, &coverage)).await
+    }
+
+    async fn coverage(&self, since: Option<Date>) -> Result<Vec<CoverageLine>, StoreError> {
+        self.read(move |session| coverage::list(session, since)).await
     }
 }
