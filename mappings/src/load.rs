@@ -62,7 +62,19 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
     faults.finish()?;
     // Without faults every part could be read.
     let (Some(policy), Some(systems)) = (policy, systems) else { return Err(Vec::new()) };
-    Ok(Tables { kinds, layouts, policy, municipalities, systems, calendars, schedules, schemes, code_lists, code_tables, cases })
+    Ok(Tables {
+        kinds,
+        layouts,
+        policy,
+        municipalities,
+        systems,
+        calendars,
+        schedules,
+        schemes,
+        code_lists,
+        code_tables,
+        cases,
+    })
 }
 
 fn kinds(files: &Files, known: &check::Known<'_>, faults: &mut Faults) -> BTreeMap<KindName, Kind> {

@@ -28,7 +28,7 @@ pub(super) enum MunicipalitiesCommand {
         dry_run: bool,
     },
     /// Which municipality is in charge today for a code: current, moved, ambiguous or unknown, with the hops
-    #[command(after_help = "Examples:\n  tsunagi municipalities resolve 383244 --as-of 1970-06-01\n  \
+    #[command(after_help = "Example:\n  tsunagi municipalities resolve 383244 --as-of 1970-06-01\n  \
                       tsunagi municipalities resolve 193411 --area 大字本栖")]
     Resolve {
         /// Six digits with the check digit, or five without

@@ -11,10 +11,11 @@ pub(super) async fn run(context: &Context) -> Result<(), CommandFault> {
     let config = context.config()?;
     telemetry::start_log(&config);
     telemetry::start_metrics();
-    let running = Box::pin(Running::start(config, context.clock.clone())).await?;
-    tracing::info!(edge = %running.edge, operations = %running.operations, "ready");
+    // Before the word `ready` is out: whoever waits for it may send a signal at once.
     let (mut hangup, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let running = Box::pin(Running::start(config, context.clock.clone())).await?;
+    tracing::info!(edge = %running.edge, operations = %running.operations, "ready");
     loop {
         tokio::select! {
             _ = hangup.recv() => match running.gateway.reload() {

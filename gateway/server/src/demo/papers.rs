@@ -78,7 +78,7 @@ pub(super) fn child(place: usize, today: Date) -> Child {
     Child {
         name: format!("{}{}", family.0, given.0),
         kana: format!("{}{}", family.1, given.1),
-        born: days(-(300 + (place as i32 * 13) % 3_000)),
+        born: days(-(450 + (place as i32 * 13) % 3_000)),
         is_girl: place.is_multiple_of(2),
         recipient: with_digit(recipient, digit),
         resident: format!("A{:09}", 500_000 + place),
