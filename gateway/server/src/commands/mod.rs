@@ -137,6 +137,11 @@ impl From<std::io::Error> for CommandFault {
     }
 }
 
+/// Opens a file that the user named; a fault says which.
+pub fn open_file(path: &std::path::Path) -> Result<std::fs::File, CommandFault> {
+    std::fs::File::open(path).map_err(|error| CommandFault::Usage(format!("{}: {error}", path.display())))
+}
+
 /// Reads a file that the user named; a fault says which.
 pub fn read_file(path: &std::path::Path) -> Result<Vec<u8>, CommandFault> {
     std::fs::read(path).map_err(|error| CommandFault::Usage(format!("{}: {error}", path.display())))

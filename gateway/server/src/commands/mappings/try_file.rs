@@ -1,6 +1,5 @@
 //! `tsunagi mappings try`
 
-use std::fs::File;
 use std::io::{BufWriter, Stdout, Write};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use tsunagi_core::id::LayoutId;
 use tsunagi_mappings::{Context as MappingContext, Layout, Tables};
 
 use super::{CommandFault, Context, find, tables};
+use crate::commands::open_file;
 use crate::commands::output::{at, table};
 
 /// A file with more rows is shown by its faults only.
@@ -26,9 +26,9 @@ pub(super) fn run(context: &Context, id: &LayoutId, file: &Path) -> Result<(), C
     let tables = tables(context)?;
     let layout = find(context, &tables, id)?;
     let adapter = adapter(layout.format()).map_err(CommandFault::Usage)?;
-    let is_small = rows(context, layout, adapter, File::open(file)?)?.take(SHOWN_IN_FULL + 1).count() <= SHOWN_IN_FULL;
+    let is_small = rows(context, layout, adapter, open_file(file)?)?.take(SHOWN_IN_FULL + 1).count() <= SHOWN_IN_FULL;
 
-    let source = File::open(file)?;
+    let source = open_file(file)?;
     let bar = ProgressBar::new(source.metadata()?.len());
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {eta}").unwrap_or_else(|_| {
         // The template is a constant: it can be read.
