@@ -19,7 +19,15 @@ pub(crate) const PRIVATE: u32 = 0o600;
 pub(crate) struct Folder {
     path: PathBuf,
     // The system releases the lock with the file, also when the process is killed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    /// Unlocks by name: closing the file is not enough while a process that was started meanwhile still holds a copy of
+    /// its descriptor. Where unlocking fails the end of this process does it.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 impl Folder {
@@ -52,7 +60,7 @@ impl Folder {
             .open(&file)
             .map_err(CertsError::io("open", &file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(CertsError::Busy { dir: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(CertsError::io("lock", &file)(error)),
         }
