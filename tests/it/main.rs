@@ -10,6 +10,7 @@ mod decisions;
 mod edge;
 mod faults;
 mod fhir_oracle;
+mod files;
 mod leaves;
 mod mailbox;
 mod mtls;

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// Every header the edge may answer with.
-const HEADERS: [&str; 14] = [
+const HEADERS: [&str; 15] = [
     "allow",
     "cache-control",
     "connection",
@@ -12,6 +12,7 @@ const HEADERS: [&str; 14] = [
     "content-length",
     "content-type",
     "date",
+    "link",
     "location",
     "retry-after",
     "tsunagi-batch",

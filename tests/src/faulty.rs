@@ -14,8 +14,8 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
     Accept, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Outbox, Rejection, Settlement, Storage, Store, StoreAdmin, StoreError, SubjectRef, Unsealed,
-    Verdict,
+    Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError, SubjectRef,
+    Unsealed, Verdict,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -176,12 +176,22 @@ impl Store for FaultyStore {
         self.real.linked(tenant, issuer, sub).await
     }
 
-    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
-        self.real.exchange(sender, id).await
+    async fn exchange(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Option<ExchangeView>, StoreError> {
+        self.real.exchange(sender, id, page).await
     }
 
-    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError> {
-        self.real.rejections(sender, id).await
+    async fn rejections(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Vec<Rejection>, StoreError> {
+        self.real.rejections(sender, id, page).await
     }
 }
 

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod allowed;
+pub mod bulk;
 pub mod destination;
 pub mod faulty;
 mod gateway;

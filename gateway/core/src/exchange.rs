@@ -30,6 +30,18 @@ pub enum RowState {
     Waiting,
 }
 
+impl RowState {
+    /// The state as users see it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused => "refused",
+            Self::Unchanged { .. } => "unchanged",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
 /// One row of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowResult {
@@ -46,6 +58,36 @@ pub struct RowResult {
     pub faults: Vec<RowFault>,
     /// The audit leaf of an accepted row.
     pub leaf: Option<u64>,
+}
+
+/// How many rows came to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Durable as versions of records.
+    pub accepted: u64,
+    /// Here already with the very same content.
+    pub unchanged: u64,
+    /// Kept, waiting for their subject.
+    pub waiting: u64,
+    /// Refused.
+    pub refused: u64,
+}
+
+impl RowCounts {
+    /// Counts one more.
+    pub fn add(&mut self, state: &RowState) {
+        match state {
+            RowState::Accepted { .. } => self.accepted += 1,
+            RowState::Refused => self.refused += 1,
+            RowState::Unchanged { .. } => self.unchanged += 1,
+            RowState::Waiting => self.waiting += 1,
+        }
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> u64 {
+        self.accepted + self.unchanged + self.waiting + self.refused
+    }
 }
 
 /// How far an exchange has come.

@@ -48,6 +48,8 @@ pub struct Gateway {
     pub rates: RateLimits,
     /// Memory for bodies.
     pub bodies: BodyBudget,
+    /// Room on disk for files on their way in.
+    pub files: BodyBudget,
     /// Connections of each certificate.
     pub connections: Arc<Connections>,
     /// Whether sealing keeps up.
@@ -80,6 +82,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             rates: RateLimits::new(config.edge.rate_per_second, config.edge.rate_burst),
             bodies: BodyBudget::new(config.edge.max_body_bytes_at_once, config.edge.max_body_bytes),
+            files: BodyBudget::new(config.edge.max_file_bytes_at_once, config.edge.max_file_bytes),
             connections: Arc::default(),
             sealing: SealingState::default(),
             tables: ArcSwap::from_pointee(tables),

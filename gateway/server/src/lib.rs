@@ -13,4 +13,5 @@ pub mod gateway;
 pub mod pipeline;
 pub mod proof;
 pub mod sealing;
+pub mod spool;
 pub mod telemetry;

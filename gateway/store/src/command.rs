@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::document::Document;
-use tsunagi_core::exchange::{DeliveryState, DeliveryView, Exchange, RowResult};
+use tsunagi_core::exchange::{DeliveryState, DeliveryView, Exchange, RowCounts, RowResult};
 use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::{
     BatchId, ChannelId, DeliveryId, ExchangeId, IdentifierSystem, KindName, LayoutId, ParticipantId, RecordId,
@@ -202,16 +202,41 @@ pub struct Note {
     pub directive: Option<Directive>,
 }
 
-/// A receipt with all that is known of it.
+/// Which rows of an exchange: a file may have a million, and no answer holds them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowPage {
+    /// Those with a greater number.
+    pub after: u64,
+    /// At most so many, at least one.
+    pub limit: usize,
+}
+
+impl RowPage {
+    /// The first page.
+    pub const FIRST: Self = Self { after: 0, limit: 1_000 };
+
+    /// The page after the one that ended with this row.
+    pub fn following(self, last: u64) -> Self {
+        Self { after: last, ..self }
+    }
+}
+
+/// A receipt with all that is known of it, a page of rows at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExchangeView {
     /// The exchange.
     #[serde(flatten)]
     pub exchange: Exchange,
-    /// Its rows.
+    /// How many of all its rows came to what; with the first page only.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub counts: Option<RowCounts>,
+    /// The rows of the page, in order.
     pub rows: Vec<RowResult>,
-    /// Its deliveries.
+    /// The deliveries of these rows.
     pub deliveries: Vec<DeliveryView>,
+    /// The row after which the next page begins; `None` on the last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<u64>,
 }
 
 /// A refused row, to be given back.

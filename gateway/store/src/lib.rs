@@ -16,8 +16,8 @@ mod traits;
 
 pub use command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeHead, ExchangeView, Held,
-    Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, SettledState, Settlement,
-    SubjectRef, Unsealed, Verdict, VerifyFault,
+    Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage, SettledState,
+    Settlement, SubjectRef, Unsealed, Verdict, VerifyFault,
 };
 pub use error::StoreError;
 pub use keys::{KeyFault, Keyring, MasterKey};

@@ -13,7 +13,7 @@ use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
     Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
-    Note, Rejection, Settlement, SubjectRef, Unsealed, Verdict,
+    Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
 };
 use crate::error::StoreError;
 
@@ -84,11 +84,21 @@ pub trait Store: Send + Sync {
         sub: &str,
     ) -> Result<Vec<tsunagi_core::id::SubjectKey>, StoreError>;
 
-    /// The receipt of one of the sender's own exchanges.
-    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError>;
+    /// The receipt of one of the sender's own exchanges, with a page of its rows.
+    async fn exchange(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Option<ExchangeView>, StoreError>;
 
-    /// The refused rows of one of the sender's own exchanges, in order.
-    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError>;
+    /// A page of the refused rows of one of the sender's own exchanges, in order; a short one is the last.
+    async fn rejections(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Vec<Rejection>, StoreError>;
 }
 
 /// Deliveries that are not settled yet.

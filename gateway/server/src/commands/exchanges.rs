@@ -5,8 +5,8 @@ use std::io::Write;
 use clap::Subcommand;
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::exchange::{Exchange, RowState};
-use tsunagi_core::id::{ExchangeId, TenantId};
-use tsunagi_store::{ExchangeView, Note, Storage};
+use tsunagi_core::id::TenantId;
+use tsunagi_store::{ExchangeView, Note, RowPage, Storage};
 
 use super::output::table;
 use super::{CommandFault, Context};
@@ -57,18 +57,19 @@ pub(super) async fn run(context: &Context, command: ExchangesCommand) -> Result<
             })
         }
         ExchangesCommand::Show { id } => {
-            let view = find(context, store.as_ref(), &id).await?;
+            let exchange = find(context, store.as_ref(), &id).await?;
+            let view = whole(context, store.as_ref(), &exchange).await?;
             context.output.print(&view, |view| people(context, view))
         }
         ExchangesCommand::Rejections { id } => {
-            let view = find(context, store.as_ref(), &id).await?;
-            let rejected = store.rejections(&view.exchange.sender, &view.exchange.id).await?;
+            let exchange = find(context, store.as_ref(), &id).await?;
             let mut event =
                 AuditEvent::new(context.clock.now(), Action::RejectionsReturned, EventOutcome::Done, Agent::default());
-            event.exchange = Some(view.exchange.id.clone());
+            event.exchange = Some(exchange.id.clone());
             store.note(&TenantId::hub(), Note { events: vec![event], rests_on: Vec::new(), directive: None }).await?;
             let tables = load_tables(&context.config()?)?;
-            let file = rejection_file(&tables, &view.exchange, &rejected, context.output.lang)
+            let file = rejection_file(store.as_ref(), &tables, &exchange, context.output.lang)
+                .await
                 .map_err(|refusal| CommandFault::Failed(context.output.pick(&refusal.words()).to_owned()))?;
             std::io::stdout().lock().write_all(&file.bytes)?;
             Ok(())
@@ -76,26 +77,38 @@ pub(super) async fn run(context: &Context, command: ExchangesCommand) -> Result<
     }
 }
 
-async fn find(context: &Context, store: &dyn Storage, id: &str) -> Result<ExchangeView, CommandFault> {
-    let unknown = || {
-        CommandFault::Usage(
-            context.output.say(&format!("連携 {id} はありません"), &format!("there is no exchange {id}")),
-        )
-    };
-    let id = ExchangeId::parse(id).map_err(|_| unknown())?;
+async fn find(context: &Context, store: &dyn Storage, id: &str) -> Result<Exchange, CommandFault> {
     let all = store.exchanges(usize::MAX).await?;
-    let found: &Exchange = all.iter().find(|exchange| exchange.id == id).ok_or_else(unknown)?;
-    store.exchange(&found.sender, &id).await?.ok_or_else(unknown)
+    all.into_iter().find(|exchange| exchange.id.as_str() == id).ok_or_else(|| unknown(context, id))
+}
+
+/// The exchange with all its rows, which are printed together.
+async fn whole(context: &Context, store: &dyn Storage, exchange: &Exchange) -> Result<ExchangeView, CommandFault> {
+    let (sender, id) = (&exchange.sender, &exchange.id);
+    let mut page = RowPage { after: 0, limit: 10_000 };
+    let mut view = store.exchange(sender, id, page).await?.ok_or_else(|| unknown(context, id.as_str()))?;
+    while let Some(last) = view.next {
+        page = page.following(last);
+        let more = store.exchange(sender, id, page).await?.ok_or_else(|| unknown(context, id.as_str()))?;
+        view.rows.extend(more.rows);
+        view.deliveries.extend(more.deliveries);
+        view.next = more.next;
+    }
+    Ok(view)
+}
+
+fn unknown(context: &Context, id: &str) -> CommandFault {
+    CommandFault::Usage(context.output.say(&format!("連携 {id} はありません"), &format!("there is no exchange {id}")))
 }
 
 fn people(context: &Context, view: &ExchangeView) -> String {
     let mut rows = Vec::new();
     for row in &view.rows {
-        let (state, record) = match &row.state {
-            RowState::Accepted { record, version } => ("accepted", format!("{record} v{version}")),
-            RowState::Refused => ("refused", String::new()),
-            RowState::Unchanged { record, version } => ("unchanged", format!("{record} v{version}")),
-            RowState::Waiting => ("waiting", String::new()),
+        let record = match &row.state {
+            RowState::Accepted { record, version } | RowState::Unchanged { record, version } => {
+                format!("{record} v{version}")
+            }
+            RowState::Refused | RowState::Waiting => String::new(),
         };
         let faults: Vec<String> = row
             .faults
@@ -103,7 +116,7 @@ fn people(context: &Context, view: &ExchangeView) -> String {
             .map(|f| format!("{} {} {}", f.column, f.code.as_str(), context.output.pick(&f.reason)))
             .collect();
         let leaf = row.leaf.map_or_else(String::new, |leaf| leaf.to_string());
-        rows.push(vec![row.row.to_string(), state.to_owned(), record, leaf, faults.join(" / ")]);
+        rows.push(vec![row.row.to_string(), row.state.as_str().to_owned(), record, leaf, faults.join(" / ")]);
     }
     let deliveries: Vec<Vec<String>> = view
         .deliveries

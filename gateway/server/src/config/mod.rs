@@ -78,6 +78,10 @@ pub struct EdgeConfig {
     pub max_body_bytes: u64,
     pub max_body_bytes_at_once: u64,
     pub max_rows: u64,
+    pub max_file_bytes: u64,
+    pub max_file_bytes_at_once: u64,
+    pub max_file_rows: u64,
+    pub file_timeout: Duration,
     pub drain_timeout: Duration,
     pub rate_per_second: std::num::NonZeroU32,
     pub rate_burst: std::num::NonZeroU32,
@@ -97,6 +101,11 @@ pub struct DeliveryConfig {
 }
 
 impl Config {
+    /// The folder of the store, which holds what is as private as the store itself.
+    pub fn store_folder(&self) -> &Path {
+        self.store_path.parent().unwrap_or(&self.folder)
+    }
+
     /// Reads the file at `path` (or nothing), lays it and `TSUNAGI__SECTION__KEY` from `environment` over the
     /// defaults, and checks the result; all faults at once.
     pub fn load(
@@ -230,6 +239,10 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
             max_body_bytes: raw.edge.max_body_bytes,
             max_body_bytes_at_once: raw.edge.max_body_bytes_at_once,
             max_rows: raw.edge.max_rows,
+            max_file_bytes: raw.edge.max_file_bytes,
+            max_file_bytes_at_once: raw.edge.max_file_bytes_at_once,
+            max_file_rows: raw.edge.max_file_rows,
+            file_timeout: Duration::from_millis(raw.edge.file_timeout_ms),
             drain_timeout: Duration::from_millis(raw.edge.drain_timeout_ms),
             rate_per_second,
             rate_burst,
@@ -272,6 +285,9 @@ fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
         ("edge.max_connections_per_peer", raw.edge.max_connections_per_peer == 0),
         ("edge.max_body_bytes", raw.edge.max_body_bytes == 0),
         ("edge.max_rows", raw.edge.max_rows == 0),
+        ("edge.max_file_bytes", raw.edge.max_file_bytes == 0),
+        ("edge.max_file_rows", raw.edge.max_file_rows == 0),
+        ("edge.file_timeout_ms", raw.edge.file_timeout_ms == 0),
         ("edge.handshake_timeout_ms", raw.edge.handshake_timeout_ms == 0),
         ("edge.header_timeout_ms", raw.edge.header_timeout_ms == 0),
         ("edge.body_timeout_ms", raw.edge.body_timeout_ms == 0),
@@ -287,6 +303,9 @@ fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
     }
     if raw.edge.max_body_bytes_at_once < raw.edge.max_body_bytes {
         faults.push(fault("edge.max_body_bytes_at_once", "is less than edge.max_body_bytes"));
+    }
+    if raw.edge.max_file_bytes_at_once < raw.edge.max_file_bytes {
+        faults.push(fault("edge.max_file_bytes_at_once", "is less than edge.max_file_bytes"));
     }
     if raw.delivery.retry_longest_secs < raw.delivery.retry_first_secs {
         faults.push(fault("delivery.retry_longest_secs", "is less than delivery.retry_first_secs"));

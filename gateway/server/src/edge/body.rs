@@ -1,6 +1,8 @@
-//! The one reader of request bodies: capped, with a deadline. And the one way to answer before a body is read.
+//! The one reader of request bodies: capped, with a deadline; files are spooled, all others are held. And the one way to answer before a body is read.
 
+use std::path::Path;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::refusal::Refusal;
+
+use crate::spool::{Spool, SpoolWriter};
 
 /// How much of a body that is refused is still read, so that the caller comes to read the answer.
 const DRAIN_BYTES: u64 = 1024 * 1024;
@@ -24,15 +28,55 @@ pub(super) async fn read(body: &mut Incoming, limit: u64, deadline: Duration) ->
     tokio::time::timeout(deadline, collect(body, limit)).await.map_err(|_| Refusal::Timeout)?
 }
 
+/// Reads a body of at most `limit` bytes away, next to the store.
+pub(super) async fn spool(
+    body: &mut Incoming,
+    limit: u64,
+    deadline: Duration,
+    folder: &Path,
+) -> Result<Spool, Refusal> {
+    if body.size_hint().lower() > limit {
+        return Err(Refusal::TooLarge);
+    }
+    let unwritable = |error: std::io::Error| {
+        tracing::error!(%error, "a file cannot be spooled");
+        Refusal::Unavailable
+    };
+    let reading = async {
+        let mut writer = SpoolWriter::new(folder).map_err(unwritable)?;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
+            if writer.length() + data.len() as u64 > limit {
+                return Err(Refusal::TooLarge);
+            }
+            tokio::task::block_in_place(|| writer.write(&data)).map_err(unwritable)?;
+        }
+        writer.finish().map_err(unwritable)
+    };
+    tokio::time::timeout(deadline, reading).await.map_err(|_| Refusal::Timeout)?
+}
+
+/// A spooled body on its way to the one handler that takes it.
+#[derive(Clone)]
+pub(super) struct Spooled(Arc<Mutex<Option<Spool>>>);
+
+impl Spooled {
+    pub(super) fn new(spool: Spool) -> Self {
+        Self(Arc::new(Mutex::new(Some(spool))))
+    }
+
+    /// The body; `None` if it was taken before.
+    pub(super) fn take(&self) -> Option<Spool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Refusal> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0u64;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| {
-            Refusal::Malformed(Bilingual::new("本文が途中で切れました", "the body broke off before its end"))
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
         length += data.len() as u64;
         if length > limit {
             return Err(Refusal::TooLarge);
@@ -48,6 +92,10 @@ async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Refusal> {
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+fn broke_off() -> Refusal {
+    Refusal::Malformed(Bilingual::new("本文が途中で切れました", "the body broke off before its end"))
 }
 
 /// Reads on for a little where a body was refused: a caller that is still writing does not read the answer.

@@ -3,53 +3,57 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
-use tsunagi_core::exchange::RowState;
 use tsunagi_core::id::LayoutId;
 use tsunagi_core::refusal::Refusal;
 
 use super::answer::{self, Refused};
+use super::body::Spooled;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
-use crate::pipeline::submit::{Inbound, Selector, submit};
+use crate::pipeline::submit::{Inbody, Inbound, Selector, submit};
 
 /// Takes a file in and gives its receipt: how many rows came to what.
 pub(super) async fn receive(
     State(gateway): State<Arc<Gateway>>,
     Extension(call): Extension<Arc<Call>>,
     Path(layout): Path<String>,
+    Extension(spooled): Extension<Spooled>,
     headers: HeaderMap,
-    bytes: Bytes,
 ) -> Result<Response<Body>, Refused> {
     let layout = LayoutId::parse(&layout).map_err(|_| Refused(Refusal::NotFound))?;
     let format = {
         let tables = gateway.tables.load();
         let found = tables.layout(&layout).ok_or(Refused(Refusal::NotFound))?;
+        // A tree is held whole while it is read: it comes in by the endpoint of its format, under that one's limits.
+        if found.columns().is_empty() {
+            return Err(Refused(Refusal::KindUnsupported));
+        }
         found.format().clone()
     };
     let adapter = tsunagi_adapters::adapter(&format).map_err(|_| Refused(Refusal::KindUnsupported))?;
     require_media_type(&headers, &[adapter.media_type()])?;
-    let inbound = Inbound { format, selector: Selector::Layout(layout), bytes, charset: charset_of(&headers) };
+    let body = Inbody::Spooled(spooled.take().ok_or(Refused(Refusal::Internal))?);
+    let inbound = Inbound { format, selector: Selector::Layout(layout), body, charset: charset_of(&headers) };
     let submitted = submit(&gateway, &call, inbound).await?;
-    let count = |state: fn(&RowState) -> bool| submitted.rows.iter().filter(|row| state(&row.state)).count();
-    let refused = count(|state| matches!(state, RowState::Refused));
+    let counts = submitted.counts;
     let mut receipt = json!({
         "exchange": submitted.exchange,
         "received": call.at,
         "repeated": submitted.repeated,
-        "rows": submitted.rows.len(),
-        "accepted": count(|state| matches!(state, RowState::Accepted { .. })),
-        "unchanged": count(|state| matches!(state, RowState::Unchanged { .. })),
-        "waiting": count(|state| matches!(state, RowState::Waiting)),
-        "refused": refused,
+        "rows": counts.rows(),
+        "accepted": counts.accepted,
+        "unchanged": counts.unchanged,
+        "waiting": counts.waiting,
+        "refused": counts.refused,
     });
     if let (false, Some(members)) = (submitted.unknown_columns.is_empty(), receipt.as_object_mut()) {
         members.insert("unknownColumns".to_owned(), json!(submitted.unknown_columns));
     }
-    if let (true, Some(members)) = (refused > 0, receipt.as_object_mut()) {
+    if let (true, Some(members)) = (counts.refused > 0, receipt.as_object_mut()) {
         let path = format!("/v1/exchanges/{}/rejections", submitted.exchange);
         members.insert("rejections".to_owned(), json!(path));
     }

@@ -38,7 +38,7 @@ pub(super) async fn handle(
 
     let (head, mut body) = request.into_parts();
     let is_http_1 = head.version < http::Version::HTTP_2;
-    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange).await {
+    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange, class == "files").await {
         Ok(response) => response,
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
@@ -73,6 +73,7 @@ async fn serve(
     head: Parts,
     incoming: &mut Incoming,
     exchange: &ExchangeId,
+    is_file: bool,
 ) -> Result<Response<Body>, Refusal> {
     let registry = gateway.registry.load_full();
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
@@ -85,16 +86,31 @@ async fn serve(
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };
     let call = call(gateway, caller, exchange.clone(), &head.headers)?;
 
-    let limit = route::body_limit(&registry, &call, gateway.config.edge.max_body_bytes);
-    let declared = incoming.size_hint().upper().unwrap_or(limit).min(limit);
-    let share = gateway.bodies.take(call.caller.participant.id.as_str(), declared)?;
-    let bytes = match head.method {
-        Method::GET | Method::DELETE => bytes::Bytes::new(),
-        // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
-        Method::HEAD => return Err(Refusal::NotFound),
-        _ => body::read(incoming, limit, gateway.config.edge.body_timeout).await?,
+    // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
+    if head.method == Method::HEAD {
+        return Err(Refusal::NotFound);
+    }
+    let has_body = !matches!(head.method, Method::GET | Method::DELETE);
+    let edge = &gateway.config.edge;
+    let (budget, most, deadline) = match is_file {
+        true => (&gateway.files, edge.max_file_bytes, edge.file_timeout),
+        false => (&gateway.bodies, edge.max_body_bytes, edge.request_timeout),
     };
-    let mut request = Request::from_parts(head, Body::from(bytes));
+    let limit = route::body_limit(&registry, &call, most);
+    let declared = incoming.size_hint().upper().unwrap_or(limit).min(limit);
+    let share = budget.take(call.caller.participant.id.as_str(), declared)?;
+    let request = if !has_body {
+        Request::from_parts(head, Body::empty())
+    } else if is_file {
+        let spool = body::spool(incoming, limit, edge.file_timeout, gateway.config.store_folder()).await?;
+        let mut request = Request::from_parts(head, Body::empty());
+        request.extensions_mut().insert(body::Spooled::new(spool));
+        request
+    } else {
+        let bytes = body::read(incoming, limit, edge.body_timeout).await?;
+        Request::from_parts(head, Body::from(bytes))
+    };
+    let mut request = request;
     request.extensions_mut().insert(Arc::new(call));
 
     // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
@@ -103,7 +119,7 @@ async fn serve(
         drop(share);
         response
     });
-    let mut response = match tokio::time::timeout(gateway.config.edge.request_timeout, work).await {
+    let mut response = match tokio::time::timeout(deadline, work).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
         Ok(Err(error)) => {

@@ -30,8 +30,8 @@ impl RateLimits {
     }
 }
 
-/// Bodies are held in memory while they are read and taken in; this is how much of it there is, in all and for one
-/// participant.
+/// Bodies are held in memory, and files on disk, while they are read and taken in; this is how much room there is, in
+/// all and for one participant.
 pub struct BodyBudget {
     all: Arc<Semaphore>,
     each_kib: u32,

@@ -14,7 +14,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Role;
 
 use super::answer::{self, Refused};
-use super::fhir::query::pairs;
+use super::fhir::query::number;
 use crate::delivery::mailbox;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
@@ -30,7 +30,7 @@ pub(super) async fn pull(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
     own_tenant(&call)?;
-    let limit = limit(raw.as_deref())?;
+    let limit = number(raw.as_deref(), "limit", LIMIT as u64, 1..=mailbox::MOST as u64)? as usize;
     let wanted = wanted_format(&headers)?;
     let Some(batch) = mailbox::pull(&gateway, &call, wanted.as_ref(), limit).await? else {
         let mut response = Response::new(Body::empty());
@@ -102,17 +102,6 @@ fn own_tenant(call: &Call) -> Result<TenantId, Refused> {
         (Role::Municipality, Some(tenant)) => Ok(tenant.clone()),
         _ => Err(Refused(Refusal::NotPermitted)),
     }
-}
-
-fn limit(raw: Option<&str>) -> Result<usize, Refused> {
-    let Some((_, text)) = raw.and_then(|raw| pairs(raw).find(|(name, _)| name == "limit")) else { return Ok(LIMIT) };
-    let number = text.parse().ok().filter(|n| (1..=mailbox::MOST).contains(n));
-    number.ok_or_else(|| {
-        Refused(Refusal::Malformed(Bilingual::new(
-            format!("limit は 1 から {} までです", mailbox::MOST),
-            format!("limit is 1 to {}", mailbox::MOST),
-        )))
-    })
 }
 
 /// The wire format that `Accept` names; none for `*/*` or no header.

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 use tsunagi_core::exchange::{RowResult, RowState};
 use tsunagi_core::id::{ExchangeId, FormatName};
 use tsunagi_core::refusal::Refusal;
+use tsunagi_store::RowPage;
 
 use super::answer::{self, Refused};
 use super::files::{charset_of, require_media_type};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
-use crate::pipeline::submit::{Inbound, Selector, submit};
+use crate::pipeline::submit::{Inbody, Inbound, Selector, submit};
 
 const MEDIA_TYPE: &str = "application/json; charset=utf-8";
 
@@ -29,7 +30,12 @@ pub(super) async fn register(
 ) -> Result<Response<Body>, Refused> {
     require_media_type(&headers, &["application/json"])?;
     let format = FormatName::parse("pmh_api").map_err(|_| Refused(Refusal::Internal))?;
-    let inbound = Inbound { format, selector: Selector::Domain(domain.clone()), bytes, charset: charset_of(&headers) };
+    let inbound = Inbound {
+        format,
+        selector: Selector::Domain(domain.clone()),
+        body: Inbody::Held(bytes),
+        charset: charset_of(&headers),
+    };
     let submitted = submit(&gateway, &call, inbound).await?;
     let body = task_body(&call, &submitted.exchange, &submitted.rows);
     let mut response = answer::json(StatusCode::ACCEPTED, MEDIA_TYPE, &body);
@@ -48,7 +54,10 @@ pub(super) async fn task(
     Path((_domain, id)): Path<(String, String)>,
 ) -> Result<Response<Body>, Refused> {
     let id = ExchangeId::parse(&id).map_err(|_| Refused(Refusal::NotFound))?;
-    let view = gateway.store.exchange(&call.caller.participant.id, &id).await?.ok_or(Refused(Refusal::NotFound))?;
+    let sender = &call.caller.participant.id;
+    // As many rows as were taken in one body.
+    let all = RowPage { after: 0, limit: usize::try_from(gateway.config.edge.max_rows).unwrap_or(usize::MAX) };
+    let view = gateway.store.exchange(sender, &id, all).await?.ok_or(Refused(Refusal::NotFound))?;
     Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &task_body(&call, &id, &view.rows)))
 }
 

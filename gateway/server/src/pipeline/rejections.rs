@@ -1,16 +1,19 @@
 //! Rejections: refused rows given back as the sender wrote them, with the reason, so that they can be repaired and sent
 //! again. 個人番号 is left blank: it is not kept.
 
-use tsunagi_adapters::{Envelope, Shape, adapter};
+use std::sync::Arc;
+
+use tsunagi_adapters::{Adapter, Envelope, Shape, adapter};
 use tsunagi_core::document::{Content, Document, Node, Row};
 use tsunagi_core::exchange::Exchange;
 use tsunagi_core::fault::{Lang, RowFault};
-use tsunagi_core::id::FormatName;
+use tsunagi_core::id::{ExchangeId, FormatName};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_mappings::Tables;
-use tsunagi_store::Rejection;
+use tsunagi_store::{Rejection, RowPage, Storage};
 
 use super::lookup::content_type;
+use super::refusal_of;
 
 /// A file to give back.
 pub struct RejectionFile {
@@ -22,65 +25,126 @@ pub struct RejectionFile {
     pub bytes: Vec<u8>,
 }
 
-/// Builds the file: rows of a table in the sender's own layout and charset, anything else as JSON.
-pub fn rejection_file(
+/// Builds the file, a page of rows at a time: rows of a table in the sender's own layout and charset, anything else as
+/// JSON.
+pub async fn rejection_file(
+    store: &dyn Storage,
     tables: &Tables,
     exchange: &Exchange,
-    rejected: &[Rejection],
     lang: Lang,
 ) -> Result<RejectionFile, Refusal> {
-    let columns = rejected.iter().find_map(|rejection| match &rejection.source.content {
-        Content::Row(row) => Some(row.columns.clone()),
-        Content::Tree(_) => None,
-    });
-    match columns {
-        Some(columns) => table(tables, exchange, rejected, &columns, lang),
-        None => trees(rejected, lang),
+    let mut pages = Pages { store, exchange, next: Some(RowPage::FIRST) };
+    // A row that could not be read at all knows no columns; those of any other are the file's.
+    let mut columns = None;
+    while let (None, Some(rejected)) = (&columns, pages.next().await?) {
+        columns = rejected.into_iter().find_map(|rejection| match rejection.source.content {
+            Content::Row(row) => Some(row.columns),
+            Content::Tree(_) => None,
+        });
+    }
+    let mut pages = Pages { store, exchange, next: Some(RowPage::FIRST) };
+    let Some(columns) = columns else {
+        let mut all = Vec::new();
+        while let Some(rejected) = pages.next().await? {
+            all.extend(rejected);
+        }
+        return trees(&all, lang);
+    };
+    let mut table = Table::open(tables, exchange, &columns, lang)?;
+    while let Some(rejected) = pages.next().await? {
+        table.add(&rejected)?;
+    }
+    Ok(table.finish())
+}
+
+/// The refused rows of an exchange, page by page.
+struct Pages<'a> {
+    store: &'a dyn Storage,
+    exchange: &'a Exchange,
+    next: Option<RowPage>,
+}
+
+impl Pages<'_> {
+    async fn next(&mut self) -> Result<Option<Vec<Rejection>>, Refusal> {
+        let Some(page) = self.next else { return Ok(None) };
+        let Exchange { sender, id, .. } = self.exchange;
+        let rejected = self.store.rejections(sender, id, page).await.map_err(refusal_of)?;
+        self.next = rejected.last().filter(|_| rejected.len() == page.limit).map(|last| page.following(last.row));
+        Ok(Some(rejected))
     }
 }
 
-fn table(
-    tables: &Tables,
-    exchange: &Exchange,
-    rejected: &[Rejection],
-    columns: &[String],
+/// A file of rows in the making.
+struct Table {
+    adapter: &'static dyn Adapter,
+    shape: Shape,
+    columns: Arc<Vec<String>>,
+    /// Where the reason stands.
+    at: usize,
     lang: Lang,
-) -> Result<RejectionFile, Refusal> {
-    let layout = exchange.layout.as_ref().and_then(|id| tables.layout(id)).ok_or(Refusal::Internal)?;
-    let reason_column = match lang {
-        Lang::En => "reason",
-        Lang::Ja => "理由",
-    };
-    // A file that was repaired only in part comes back with the column it was given: it is replaced, not doubled.
-    let mut columns: Vec<String> = columns.to_vec();
-    let at = columns.iter().position(|name| name == reason_column).unwrap_or_else(|| {
-        columns.push(reason_column.to_owned());
-        columns.len() - 1
-    });
-    let shared = std::sync::Arc::new(columns.clone());
-    let documents: Vec<Document> = (1u64..)
-        .zip(rejected)
-        .map(|(number, rejection)| {
-            let mut cells = match &rejection.source.content {
-                Content::Row(row) => row.cells.clone(),
-                // A row that could not be read at all has nothing to give back but its number and reason.
-                Content::Tree(_) => Vec::new(),
-            };
-            cells.resize(shared.len(), String::new());
-            if let Some(cell) = cells.get_mut(at) {
-                *cell = reasons(rejection.row, &rejection.faults, lang);
-            }
-            Document { row: number, content: Content::Row(Row { columns: shared.clone(), cells }) }
+    exchange: ExchangeId,
+    /// What an empty file begins with, and so each page too.
+    header: usize,
+    bytes: Vec<u8>,
+}
+
+impl Table {
+    fn open(tables: &Tables, exchange: &Exchange, columns: &[String], lang: Lang) -> Result<Self, Refusal> {
+        let layout = exchange.layout.as_ref().and_then(|id| tables.layout(id)).ok_or(Refusal::Internal)?;
+        let reason_column = match lang {
+            Lang::En => "reason",
+            Lang::Ja => "理由",
+        };
+        // A file that was repaired only in part comes back with the column it was given: it is replaced, not doubled.
+        let mut columns: Vec<String> = columns.to_vec();
+        let at = columns.iter().position(|name| name == reason_column).unwrap_or_else(|| {
+            columns.push(reason_column.to_owned());
+            columns.len() - 1
+        });
+        let charset = sender_charset(exchange.charset.as_deref(), layout.charset()).to_owned();
+        let columns = Arc::new(columns);
+        let shape =
+            Shape { columns: columns.as_ref().clone(), charset, crlf: layout.crlf(), envelope: Envelope::Batch };
+        let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
+        let exchange = exchange.id.clone();
+        let mut table = Self { adapter, shape, columns, at, lang, exchange, header: 0, bytes: Vec::new() };
+        table.bytes = table.encode(&[])?;
+        table.header = table.bytes.len();
+        Ok(table)
+    }
+
+    fn add(&mut self, rejected: &[Rejection]) -> Result<(), Refusal> {
+        let documents: Vec<Document> = (1u64..)
+            .zip(rejected)
+            .map(|(number, rejection)| {
+                let mut cells = match &rejection.source.content {
+                    Content::Row(row) => row.cells.clone(),
+                    // A row that could not be read at all has nothing to give back but its number and reason.
+                    Content::Tree(_) => Vec::new(),
+                };
+                cells.resize(self.columns.len(), String::new());
+                if let Some(cell) = cells.get_mut(self.at) {
+                    *cell = reasons(rejection.row, &rejection.faults, self.lang);
+                }
+                Document { row: number, content: Content::Row(Row { columns: self.columns.clone(), cells }) }
+            })
+            .collect();
+        let page = self.encode(&documents)?;
+        self.bytes.extend_from_slice(page.get(self.header..).unwrap_or_default());
+        Ok(())
+    }
+
+    fn encode(&self, documents: &[Document]) -> Result<Vec<u8>, Refusal> {
+        self.adapter.encode(documents, &self.shape).map_err(|faults| {
+            tracing::error!(exchange = %self.exchange, faults = faults.len(), "rejections cannot be written");
+            Refusal::Internal
         })
-        .collect();
-    let charset = sender_charset(exchange.charset.as_deref(), layout.charset());
-    let shape = Shape { columns, charset: charset.to_owned(), crlf: layout.crlf(), envelope: Envelope::Batch };
-    let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
-    let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
-        tracing::error!(exchange = %exchange.id, faults = faults.len(), "rejections cannot be written");
-        Refusal::Internal
-    })?;
-    Ok(RejectionFile { content_type: content_type(adapter.media_type(), charset), extension: "csv", bytes })
+    }
+
+    fn finish(self) -> RejectionFile {
+        let content_type = content_type(self.adapter.media_type(), &self.shape.charset);
+        RejectionFile { content_type, extension: "csv", bytes: self.bytes }
+    }
 }
 
 /// The charset the sender really used: what it declared, else what its layout says.

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
+use tokio::task::block_in_place;
 use tsunagi_adapters::{Payload, adapter};
 use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
 use tsunagi_core::document::{Content, Document};
-use tsunagi_core::exchange::RowResult;
+use tsunagi_core::exchange::{RowCounts, RowResult};
 use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 use tsunagi_core::id::{ExchangeId, FormatName, LayoutId, RecordId, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
@@ -23,22 +24,47 @@ use super::place::{no_channel, place};
 use super::scrub;
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
+use crate::spool::Spool;
 
 /// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between.
 const ROWS_PER_TRANSACTION: usize = 1_000;
 
 /// From this size on decoding is moved out of the way of the other requests of its thread.
-const LARGE_BYTES: usize = 32 * 1024;
+const LARGE_BYTES: u64 = 32 * 1024;
+
+/// A body that was read to its end.
+pub enum Inbody {
+    /// In memory.
+    Held(bytes::Bytes),
+    /// Away from memory, for formats of lines: whatever its size, a piece of it is held at a time.
+    Spooled(Spool),
+}
+
+impl Inbody {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u64,
+            Self::Spooled(spool) => spool.length(),
+        }
+    }
+
+    /// SHA-256.
+    fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Held(bytes) => digest::digest(&digest::SHA256, bytes).as_ref().try_into().unwrap_or_default(),
+            Self::Spooled(spool) => spool.digest(),
+        }
+    }
+}
 
 /// What the edge read.
-#[derive(Debug, Clone)]
 pub struct Inbound {
     /// The wire format.
     pub format: FormatName,
     /// What narrows the layouts down.
     pub selector: Selector,
     /// The body.
-    pub bytes: bytes::Bytes,
+    pub body: Inbody,
     /// The charset that `Content-Type` declares.
     pub charset: Option<String>,
 }
@@ -59,15 +85,18 @@ pub enum Selector {
 pub struct Submitted {
     /// The exchange to quote; an earlier one if this repeats it.
     pub exchange: ExchangeId,
-    /// A result for each row, in order.
+    /// A result for each row, in order; of a spooled body they are only counted.
     pub rows: Vec<RowResult>,
+    /// How many rows came to what.
+    pub counts: RowCounts,
     /// True if the same body was here before under the same idempotency key.
     pub repeated: bool,
     /// Columns that the layout does not know: a misspelt header would otherwise go unnoticed.
     pub unknown_columns: Vec<String>,
 }
 
-/// Takes in a payload. When it returns `Ok`, every row has its result on disk.
+/// Takes in a payload. When it returns `Ok`, every row has its result on disk. However many rows there are, two chunks
+/// of them are held at a time.
 pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<Submitted, Refusal> {
     let tables = gateway.tables.load_full();
     let registry = gateway.registry.load_full();
@@ -75,55 +104,93 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let adapter = adapter(&inbound.format).map_err(|_| Refusal::KindUnsupported)?;
     // A sender that declares no charset writes the one of its layout.
     let charset = inbound.charset.clone().or_else(|| intake.only_charset());
-    let payload = Payload { bytes: &inbound.bytes, charset: charset.as_deref() };
-    let mut rows = adapter.decode(payload).map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
-
-    let unknown_columns =
-        rows.peek().and_then(|row| row.as_ref().ok()).map(|document| intake.unknown_columns(document));
-    let digest = digest::digest(&digest::SHA256, &inbound.bytes);
     let mut head = ExchangeHead {
         id: call.exchange.clone(),
         sender: call.caller.participant.id.clone(),
         received_at: call.at,
         idempotency_key: call.idempotency_key.clone(),
-        digest: digest.as_ref().try_into().unwrap_or_default(),
+        digest: inbound.body.digest(),
         layout: intake.only_layout(),
-        charset: inbound.charset.clone(),
+        charset: inbound.charset,
     };
+    let is_large = inbound.body.length() > LARGE_BYTES;
+    let (held, is_held);
+    let most = match &inbound.body {
+        Inbody::Held(_) => gateway.config.edge.max_rows,
+        Inbody::Spooled(_) => gateway.config.edge.max_file_rows,
+    };
+    let rows = match inbound.body {
+        Inbody::Held(bytes) => {
+            (held, is_held) = (bytes, true);
+            adapter.decode(Payload { bytes: &held, charset: charset.as_deref() })
+        }
+        Inbody::Spooled(spool) => {
+            is_held = false;
+            block_in_place(|| adapter.decode_source(Box::new(spool), charset.as_deref()))
+        }
+    };
+    let mut rows = rows.map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
+
+    let unknown_columns =
+        rows.peek().and_then(|row| row.as_ref().ok()).map(|document| intake.unknown_columns(document));
     let mut submitted = Submitted {
         exchange: call.exchange.clone(),
         rows: Vec::new(),
+        counts: RowCounts::default(),
         repeated: false,
         unknown_columns: unknown_columns.unwrap_or_default(),
     };
+    let mut next_chunk = || {
+        let mut take = || {
+            let chunk: Vec<_> = rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect();
+            (chunk, rows.peek().is_none())
+        };
+        if is_large { block_in_place(take) } else { take() }
+    };
+    let mut chunk = next_chunk();
     loop {
-        let mut chunk = || rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect::<Vec<_>>();
-        if submitted.rows.len() as u64 >= gateway.config.edge.max_rows {
+        let (rows, complete) = chunk;
+        if submitted.counts.rows() >= most && !rows.is_empty() {
             // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
             return Err(Refusal::TooLarge);
         }
-        let chunk = if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
-        let complete = rows.peek().is_none();
-        keep(gateway, &mut head, chunk, complete, &mut submitted).await?;
+        let keeping = keep(gateway, &mut head, rows, complete, &mut submitted);
         if complete {
+            let kept = keeping.await?;
+            submitted.add(kept, is_held);
             break;
         }
+        // The store writes these while the next ones are read.
+        let (kept, next) = tokio::join!(biased; keeping, async { next_chunk() });
+        submitted.add(kept?, is_held);
+        chunk = next;
     }
-    if !submitted.rows.is_empty() {
+    if submitted.counts.rows() > 0 {
         gateway.outbox_grew.notify_waiters();
     }
-    count(&submitted.rows);
     Ok(submitted)
 }
 
-/// One transaction for each tenant of the chunk; nearly always that is one.
+impl Submitted {
+    fn add(&mut self, kept: Vec<RowResult>, is_held: bool) {
+        for row in &kept {
+            self.counts.add(&row.state);
+            metrics::counter!("tsunagi_rows_total", "state" => row.state.as_str()).increment(1);
+        }
+        if is_held {
+            self.rows.extend(kept);
+        }
+    }
+}
+
+/// One transaction for each tenant of the chunk; nearly always that is one. Gives the results in the order of the rows.
 async fn keep(
     gateway: &Gateway,
     head: &mut ExchangeHead,
     chunk: Vec<(TenantId, AcceptRow)>,
     complete: bool,
     submitted: &mut Submitted,
-) -> Result<(), Refusal> {
+) -> Result<Vec<RowResult>, Refusal> {
     let mut by_tenant: BTreeMap<TenantId, Vec<AcceptRow>> = BTreeMap::new();
     for (tenant, row) in chunk {
         by_tenant.entry(tenant).or_default().push(row);
@@ -131,7 +198,7 @@ async fn keep(
     if by_tenant.is_empty() {
         by_tenant.insert(TenantId::hub(), Vec::new());
     }
-    let before = submitted.rows.len();
+    let mut kept = Vec::new();
     let last = by_tenant.len();
     for (index, (tenant, rows)) in by_tenant.into_iter().enumerate() {
         let accept = Accept { head: head.clone(), rows, complete: complete && index + 1 == last };
@@ -141,15 +208,13 @@ async fn keep(
                 head.id = exchange.clone();
                 submitted.exchange = exchange;
                 submitted.repeated |= repeated;
-                submitted.rows.extend(rows);
+                kept.extend(rows);
             }
             Accepted::KeyReused => return Err(Refusal::KeyReused),
         }
     }
-    if let Some(new) = submitted.rows.get_mut(before..) {
-        new.sort_by_key(|row| row.row);
-    }
-    Ok(())
+    kept.sort_by_key(|row| row.row);
+    Ok(kept)
 }
 
 /// All that turning one row into a record needs.
@@ -194,7 +259,7 @@ impl<'a> Intaker<'a> {
         if channels.is_empty() {
             return Err(Refusal::KindUnsupported);
         }
-        if channels.iter().all(|c| c.max_body_bytes.is_some_and(|most| inbound.bytes.len() as u64 > most)) {
+        if channels.iter().all(|c| c.max_body_bytes.is_some_and(|most| inbound.body.length() > most)) {
             return Err(Refusal::TooLarge);
         }
         let layouts: BTreeSet<LayoutId> = channels.iter().map(|channel| channel.layout.clone()).collect();
@@ -267,9 +332,16 @@ impl<'a> Intaker<'a> {
         let canonical = self.tables.canonicalize(layout, document, &context).map_err(|faults| (None, faults))?;
         let mut record = canonical.record;
         let own = call.caller.participant.tenant.as_ref();
+        // Rules know fields; the sender knows the columns of its own layout.
+        let in_layout = |mut fault: RowFault| {
+            if let Some((_, column)) = layout.fields().find(|(key, _)| key.as_str() == fault.column) {
+                fault.column = column.to_owned();
+            }
+            vec![fault]
+        };
         let at = place(self.tables.municipalities(), &self.registry, kind, &record, document.row, own, call.today)
-            .map_err(|fault| (None, vec![fault]))?;
-        let refuse = |fault: RowFault| (Some(at.tenant.clone()), vec![fault]);
+            .map_err(|fault| (None, in_layout(fault)))?;
+        let refuse = |fault: RowFault| (Some(at.tenant.clone()), in_layout(fault));
 
         let channel = self
             .channels
@@ -436,17 +508,4 @@ fn identifiers(kind: &Kind, record: &mut Record) -> Vec<Identifier> {
         }
     }
     found
-}
-
-fn count(rows: &[RowResult]) {
-    use tsunagi_core::exchange::RowState;
-    for row in rows {
-        let state = match row.state {
-            RowState::Accepted { .. } => "accepted",
-            RowState::Refused => "refused",
-            RowState::Unchanged { .. } => "unchanged",
-            RowState::Waiting => "waiting",
-        };
-        metrics::counter!("tsunagi_rows_total", "state" => state).increment(1);
-    }
 }

@@ -9,7 +9,7 @@ use tsunagi_core::sensitive::Sensitive;
 use tsunagi_core::value::Value;
 
 use super::given::*;
-use crate::{Accept, AcceptRow, Accepted, ExchangeHead, NewDelivery, NewRecord, StoreError, SubjectRef};
+use crate::{Accept, AcceptRow, Accepted, ExchangeHead, NewDelivery, NewRecord, RowPage, StoreError, SubjectRef};
 
 /// Content, version, sender and time of a record are what was accepted, by every way that leads to it.
 pub async fn a_record_comes_back_as_it_was(store: Shared) {
@@ -115,8 +115,8 @@ pub async fn the_same_body_under_the_key_is_the_same_exchange(store: Shared) {
     assert_eq!(durable(store.accept(&aoi(), whole(again, rows())).await).1, after);
     assert_eq!(leaves(&store, &aoi()).await.len(), 3);
     assert!(held(&store, 8).await.is_none());
-    assert!(store.exchange(&clinic(), &exchange(2)).await.unwrap().is_none());
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    assert!(store.exchange(&clinic(), &exchange(2), RowPage::FIRST).await.unwrap().is_none());
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!((view.rows, view.exchange.state), (after, ExchangeState::Complete));
 }
 
@@ -135,8 +135,8 @@ pub async fn a_complete_exchange_answers_as_it_did(store: Shared) {
         assert_eq!(part, before[2..], "a call that carries less");
     }
     assert_eq!((leaves(&store, &aoi()).await.len(), leaves(&store, &kita()).await.len()), (4, 0));
-    assert_eq!(store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap().rows, before);
-    assert_eq!(store.rejections(&clinic(), &exchange(1)).await.unwrap().len(), 1);
+    assert_eq!(store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap().rows, before);
+    assert_eq!(store.rejections(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().len(), 1);
     assert!(held(&store, 4).await.is_none());
 }
 
@@ -149,7 +149,7 @@ pub async fn a_row_is_decided_in_one_tenant(store: Shared) {
     let (_, after, _) = durable(store.accept(&kita(), whole(again, rows)).await);
     assert_eq!((&after[0], &after[1].tenant), (&before[0], &Some(kita())));
     assert_eq!(leaves(&store, &kita()).await.len(), 1);
-    assert_eq!(store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap().rows, after);
+    assert_eq!(store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap().rows, after);
 }
 
 /// Key known, body another: nothing is kept. The key of another sender is another key.
@@ -161,7 +161,7 @@ pub async fn another_body_under_the_key_keeps_nothing(store: Shared) {
     assert_eq!(store.accept(&aoi(), whole(stolen, vec![row(2, vaccination(2))])).await.unwrap(), Accepted::KeyReused);
     assert!(held(&store, 2).await.is_none());
     assert_eq!(leaves(&store, &aoi()).await.len(), 1);
-    assert!(store.exchange(&clinic(), &exchange(2)).await.unwrap().is_none());
+    assert!(store.exchange(&clinic(), &exchange(2), RowPage::FIRST).await.unwrap().is_none());
 
     let theirs = ExchangeHead { sender: city(), ..keyed(4, "k") };
     let (id, _, repeated) = durable(store.accept(&aoi(), whole(theirs, vec![row(1, vaccination(2))])).await);
@@ -173,15 +173,18 @@ pub async fn a_chunk_continues_its_exchange(store: Shared) {
     let part = |rows, complete| Accept { head: head(1), rows, complete };
     durable(store.accept(&aoi(), part(vec![row(1, vaccination(1))], false)).await);
     durable(store.accept(&kita(), part(vec![row(2, vaccination(2))], false)).await);
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!((view.rows.len(), view.exchange.state), (2, ExchangeState::Open));
     durable(store.accept(&aoi(), part(vec![row(3, vaccination(3))], true)).await);
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     let rows: Vec<_> = view.rows.iter().map(|row| (row.row, row.tenant.clone().unwrap())).collect();
     assert_eq!(rows, [(1, aoi()), (2, kita()), (3, aoi())]);
     assert_eq!((view.exchange.state, view.exchange.received_at), (ExchangeState::Complete, at(1)));
     assert_ne!(view.exchange.digest, "01".repeat(32), "the digest is keyed");
-    assert!(store.exchange(&city(), &exchange(1)).await.unwrap().is_none(), "a receipt is its sender's own");
+    assert!(
+        store.exchange(&city(), &exchange(1), RowPage::FIRST).await.unwrap().is_none(),
+        "a receipt is its sender's own"
+    );
 }
 
 /// The source of a refused row comes back with its reasons, to its sender alone.
@@ -189,7 +192,7 @@ pub async fn a_refused_row_is_given_back_to_its_sender(store: Shared) {
     let rows = vec![refused(3, "三行目"), row(2, vaccination(2)), refused(1, "一行目")];
     let (_, results, _) = durable(store.accept(&aoi(), whole(head(1), rows)).await);
     assert_eq!((&results[0].state, results[0].faults[0].code), (&RowState::Refused, RowCode::Unmapped));
-    let back = store.rejections(&clinic(), &exchange(1)).await.unwrap();
+    let back = store.rejections(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap();
     let back: Vec<_> = back.into_iter().map(|row| (row.row, row.source, row.faults)).collect();
     assert_eq!(
         back,
@@ -198,7 +201,7 @@ pub async fn a_refused_row_is_given_back_to_its_sender(store: Shared) {
             (3, document(3, "三行目"), vec![fault(3, RowCode::Unmapped)]),
         ]
     );
-    assert!(store.rejections(&city(), &exchange(1)).await.unwrap().is_empty());
+    assert!(store.rejections(&city(), &exchange(1), RowPage::FIRST).await.unwrap().is_empty());
 }
 
 /// A row that no tenant could be told for is refused under the hub; the hub takes no records.
@@ -206,8 +209,8 @@ pub async fn a_row_without_a_tenant_stands_under_the_hub(store: Shared) {
     let hub = TenantId::hub();
     let (_, rows, _) = durable(store.accept(&hub, whole(head(1), vec![refused(1, "x")])).await);
     assert_eq!(rows[0].tenant, None);
-    assert_eq!(store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap().rows, rows);
-    assert_eq!(store.rejections(&clinic(), &exchange(1)).await.unwrap().len(), 1);
+    assert_eq!(store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap().rows, rows);
+    assert_eq!(store.rejections(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().len(), 1);
     assert_eq!(leaves(&store, &hub).await.len(), 1);
     assert!(store.accept(&hub, whole(head(2), vec![row(1, vaccination(1))])).await.is_err());
 }
@@ -326,7 +329,7 @@ pub async fn a_failed_call_leaves_nothing(store: Shared) {
     let failed = store.accept(&aoi(), whole(keyed(2, "k"), vec![row(1, vaccination(2)), row(2, taken)])).await;
     assert!(matches!(failed, Err(StoreError::Corrupt(_))), "{failed:?}");
     assert!(held(&store, 2).await.is_none());
-    assert!(store.exchange(&clinic(), &exchange(2)).await.unwrap().is_none());
+    assert!(store.exchange(&clinic(), &exchange(2), RowPage::FIRST).await.unwrap().is_none());
     assert_eq!(leaves(&store, &aoi()).await.len(), 1);
     // The key is free again, and the log goes on without a gap.
     durable(store.accept(&aoi(), whole(keyed(3, "k"), vec![row(1, vaccination(2))])).await);

@@ -12,6 +12,7 @@ pub mod deliveries;
 pub mod given;
 pub mod intake;
 pub mod log;
+pub mod pages;
 pub mod reading;
 pub mod waiting;
 
@@ -44,6 +45,8 @@ macro_rules! store_contract {
                 a_checkpoint_is_verified_by_its_key, a_seal_goes_on_where_the_last_one_ended,
                 an_empty_log_verifies, an_old_or_unfounded_seal_is_stale, leaves_are_dense_and_hashed,
                 verification_tells_how_far_it_is;
+            pages:
+                a_receipt_comes_page_by_page, refused_rows_come_page_by_page;
             reading:
                 a_directive_moves_the_subject, directives_that_ended_do_not_pile_up, a_link_is_found_by_its_sign_in, a_note_on_a_moved_subject_is_stale,
                 a_note_keeps_its_directive, a_repeated_directive_does_not_undo_a_withdrawal,

@@ -5,7 +5,7 @@ use tsunagi_core::id::TenantId;
 use tsunagi_core::policy::Directive;
 
 use super::given::*;
-use crate::{Link, NewRecord, Note, Relationship, StoreError, SubjectRef};
+use crate::{Link, NewRecord, Note, Relationship, RowPage, StoreError, SubjectRef};
 
 fn sign_in(sub: &str) -> SubjectRef {
     SubjectRef::SignIn { issuer: "https://id.example".to_owned(), sub: sub.to_owned(), subject: None }
@@ -26,7 +26,7 @@ pub async fn what_is_not_there_is_not_found(store: Shared) {
     assert!(held(&store, 2).await.is_none());
     assert!(store.held(&aoi(), &SubjectRef::Record(record_id(2)), &[]).await.unwrap().is_none());
     assert!(store.held(&aoi(), &sign_in("a"), &[]).await.unwrap().is_none());
-    assert!(store.exchange(&clinic(), &exchange(9)).await.unwrap().is_none());
+    assert!(store.exchange(&clinic(), &exchange(9), RowPage::FIRST).await.unwrap().is_none());
     let at_kita = store.record_directive(&kita(), directive(1, 1), event(1)).await;
     assert!(matches!(at_kita, Err(StoreError::NotFound)));
     let of_nobody = store.record_directive(&aoi(), directive(1, 2), event(1)).await;

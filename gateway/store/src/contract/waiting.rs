@@ -5,7 +5,7 @@ use tsunagi_core::exchange::RowState;
 use tsunagi_core::fault::RowCode;
 
 use super::given::*;
-use crate::{AcceptRow, NewRecord, SubjectRef};
+use crate::{AcceptRow, NewRecord, RowPage, SubjectRef};
 
 /// Record `n` for the person with these identifiers, from a sender that may not make subjects.
 fn from_elsewhere(n: u64, identifiers: Vec<crate::Identifier>) -> NewRecord {
@@ -27,7 +27,7 @@ pub async fn a_row_waits_until_its_subject_is_known(store: Shared) {
 
     let registration = AcceptRow { event: event(50), ..row(1, vaccination(7)) };
     durable(store.accept(&aoi(), whole(head(2), vec![registration])).await);
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!((&view.rows[0].state, view.rows[0].leaf), (&accepted(1, 1), Some(2)));
     assert_eq!(view.rows[0].faults, [fault(1, RowCode::CheckDigit)], "the warning stays, the wait is over");
     assert_eq!((&view.deliveries[0].id, view.deliveries[0].row), (&delivery(1), 1));
@@ -66,7 +66,7 @@ pub async fn a_row_of_several_subjects_waits(store: Shared) {
     assert_eq!(held(&store, 2).await.unwrap().subject, subject(2));
     // A third person who shares no identifier with it does not end the wait.
     keep(&store, 4, vaccination(4)).await;
-    let view = store.exchange(&clinic(), &exchange(3)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(3), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!(view.rows[0].state, RowState::Waiting);
 }
 
@@ -78,7 +78,7 @@ pub async fn a_row_taken_up_makes_no_identifier_known(store: Shared) {
     assert_eq!(held(&store, 7).await.unwrap().records.len(), 2);
     let by_other = SubjectRef::Identifier(named("insured", "A"));
     assert!(store.held(&aoi(), &by_other, &[]).await.unwrap().is_none());
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!(view.rows[0].state, RowState::Waiting);
 }
 
@@ -91,7 +91,7 @@ pub async fn a_contradiction_ends_the_promise_to_take_a_row_up(store: Shared) {
     assert_eq!(row.faults[0].code, RowCode::SubjectUnknown);
     let theirs = NewRecord { identifiers: vec![recipient(7), number("B")], ..vaccination(7) };
     keep(&store, 2, single(theirs)).await;
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!((&view.rows[0].state, view.rows[0].faults.len()), (&RowState::Waiting, 1));
     assert_eq!(view.rows[0].faults[0].code, RowCode::SubjectAmbiguous);
     assert!(view.rows[0].faults[0].reason.en.contains("not taken up by itself"));
@@ -118,6 +118,6 @@ pub async fn rows_are_taken_up_in_their_order(store: Shared) {
 pub async fn rows_of_another_tenant_go_on_waiting(store: Shared) {
     keep(&store, 1, from_elsewhere(1, vec![recipient(7)])).await;
     durable(store.accept(&kita(), whole(head(2), vec![row(1, vaccination(7))])).await);
-    let view = store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
+    let view = store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
     assert_eq!(view.rows[0].state, RowState::Waiting);
 }

@@ -1,14 +1,14 @@
 //! Exchanges, their rows and receipts.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use tsunagi_core::exchange::{Exchange, ExchangeState, RowResult, RowState};
+use tsunagi_core::exchange::{Exchange, ExchangeState, RowCounts, RowResult, RowState};
 use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::{ExchangeId, ParticipantId, TenantId};
 
 use super::convert::{Columns, count, from_json, limit, nanos, to_json_text};
 use super::outbox;
 use super::session::{Session, Tenancy};
-use crate::command::{ExchangeHead, ExchangeView, Rejection};
+use crate::command::{ExchangeHead, ExchangeView, Rejection, RowPage};
 use crate::error::StoreError;
 use crate::keys::RowPlace;
 
@@ -149,6 +149,7 @@ pub(super) fn view(
     session: &Session<'_>,
     sender: &ParticipantId,
     id: &ExchangeId,
+    page: RowPage,
 ) -> Result<Option<ExchangeView>, StoreError> {
     let mut select = session.conn.prepare_cached(
         "SELECT exchange, sender, received_at, digest, layout, charset, complete FROM exchanges
@@ -159,14 +160,42 @@ pub(super) fn view(
     };
     let mut select = session.conn.prepare_cached(
         "SELECT row, tenant, kind, state, record, version, faults, leaf FROM exchange_rows
-         WHERE exchange = ?1 ORDER BY row",
+         WHERE exchange = ?1 AND row > ?2 ORDER BY row LIMIT ?3",
     )?;
-    let mut found = select.query([id.as_str()])?;
+    // One more than asked for tells whether there is a next page.
+    let most = page.limit.max(1);
+    let mut found = select.query((id.as_str(), count(page.after)?, limit(most.saturating_add(1))))?;
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
         rows.push(read_row(row)?);
     }
-    Ok(Some(ExchangeView { exchange, rows, deliveries: outbox::of_exchange(session, id)? }))
+    let has_more = rows.len() > most;
+    rows.truncate(most);
+    let last = rows.last().map_or(page.after, |row| row.row);
+    Ok(Some(ExchangeView {
+        exchange,
+        counts: if page.after == 0 { Some(row_counts(session, id)?) } else { None },
+        deliveries: outbox::of_rows(session, id, page.after, last)?,
+        rows,
+        next: has_more.then_some(last),
+    }))
+}
+
+fn row_counts(session: &Session<'_>, id: &ExchangeId) -> Result<RowCounts, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT count(*) FILTER (WHERE state = 'accepted'), count(*) FILTER (WHERE state = 'unchanged'),
+                count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state = 'refused')
+         FROM exchange_rows WHERE exchange = ?1",
+    )?;
+    let counts = |row: &Row<'_>| {
+        Ok(RowCounts {
+            accepted: row.number(0)?,
+            unchanged: row.number(1)?,
+            waiting: row.number(2)?,
+            refused: row.number(3)?,
+        })
+    };
+    Ok(select.query_row([id.as_str()], counts)?)
 }
 
 /// See [`crate::Store::rejections`].
@@ -174,14 +203,16 @@ pub(super) fn rejections(
     session: &Session<'_>,
     sender: &ParticipantId,
     id: &ExchangeId,
+    page: RowPage,
 ) -> Result<Vec<Rejection>, StoreError> {
     let mut select = session.conn.prepare_cached(
         "SELECT r.row, r.tenant, r.faults, r.sealed FROM exchange_rows r
          CROSS JOIN exchanges e ON e.exchange = r.exchange
-         WHERE r.exchange = ?1 AND e.sender = ?2 AND r.state = 'refused' AND r.sealed IS NOT NULL
-         ORDER BY r.row",
+         WHERE r.exchange = ?1 AND e.sender = ?2 AND r.state = 'refused' AND r.sealed IS NOT NULL AND r.row > ?3
+         ORDER BY r.row LIMIT ?4",
     )?;
-    let mut found = select.query((id.as_str(), sender.as_str()))?;
+    let page = (count(page.after)?, limit(page.limit.max(1)));
+    let mut found = select.query((id.as_str(), sender.as_str(), page.0, page.1))?;
     let mut rejections = Vec::new();
     while let Some(columns) = found.next()? {
         let (row, tenant): (u64, TenantId) = (columns.number(0)?, columns.word(1)?);

@@ -7,8 +7,11 @@ use super::session::Session;
 use crate::error::StoreError;
 
 /// Each step once, in order; a step that was released is never changed.
-const STEPS: &[(i64, &str)] =
-    &[(1, include_str!("migrations/0001_tables.sql")), (2, include_str!("migrations/0002_coverage.sql"))];
+const STEPS: &[(i64, &str)] = &[
+    (1, include_str!("migrations/0001_tables.sql")),
+    (2, include_str!("migrations/0002_coverage.sql")),
+    (3, include_str!("migrations/0003_pages.sql")),
+];
 
 /// The version these sources write.
 pub(super) fn newest() -> i64 {

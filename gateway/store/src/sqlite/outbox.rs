@@ -7,7 +7,7 @@ use tsunagi_core::exchange::{DeliveryState, DeliveryView};
 use tsunagi_core::id::{BatchId, DeliveryId, ExchangeId, SubjectKey, TenantId};
 
 use super::audit::{Leaves, append_one};
-use super::convert::{Columns, limit, nanos};
+use super::convert::{Columns, count, limit, nanos};
 use super::session::{Session, Tenancy};
 use crate::command::{ClaimRequest, Claimed, DeliveryFilter, SettledState, Settlement};
 use crate::error::StoreError;
@@ -209,14 +209,19 @@ pub(super) fn one(
     Ok(select.query_row((tenant.as_str(), id.as_str()), view).optional()?)
 }
 
-/// The deliveries of an exchange, in the order they were written. They may be of several tenants: it is their sender's
+/// The deliveries of the rows of an exchange after one and up to another, in order. They may be of several tenants: it is their sender's
 /// own receipt.
-pub(super) fn of_exchange(session: &Session<'_>, id: &ExchangeId) -> Result<Vec<DeliveryView>, StoreError> {
+pub(super) fn of_rows(
+    session: &Session<'_>,
+    id: &ExchangeId,
+    after: u64,
+    last: u64,
+) -> Result<Vec<DeliveryView>, StoreError> {
     let mut select = session.conn.prepare_cached(concat!(
         "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome ",
-        "FROM deliveries WHERE exchange = ?1 ORDER BY ordinal",
+        "FROM deliveries WHERE exchange = ?1 AND row > ?2 AND row <= ?3 ORDER BY row, ordinal",
     ))?;
-    let found = select.query_map([id.as_str()], view)?;
+    let found = select.query_map((id.as_str(), count(after)?, count(last)?), view)?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 

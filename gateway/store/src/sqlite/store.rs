@@ -20,7 +20,7 @@ use super::verify::{Check, Finding};
 use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
     Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
-    Note, Rejection, Settlement, SubjectRef, Unsealed, Verdict,
+    Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -164,14 +164,24 @@ impl Store for SqliteStore {
         self.read(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
     }
 
-    async fn exchange(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Option<ExchangeView>, StoreError> {
+    async fn exchange(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Option<ExchangeView>, StoreError> {
         let (sender, id) = (sender.clone(), id.clone());
-        self.read(move |session| exchanges::view(session, &sender, &id)).await
+        self.read(move |session| exchanges::view(session, &sender, &id, page)).await
     }
 
-    async fn rejections(&self, sender: &ParticipantId, id: &ExchangeId) -> Result<Vec<Rejection>, StoreError> {
+    async fn rejections(
+        &self,
+        sender: &ParticipantId,
+        id: &ExchangeId,
+        page: RowPage,
+    ) -> Result<Vec<Rejection>, StoreError> {
         let (sender, id) = (sender.clone(), id.clone());
-        self.read(move |session| exchanges::rejections(session, &sender, &id)).await
+        self.read(move |session| exchanges::rejections(session, &sender, &id, page)).await
     }
 }
 

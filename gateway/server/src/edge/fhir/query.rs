@@ -1,5 +1,7 @@
 //! Search parameters. What is not known is refused, not passed over: a search that ignores a filter answers too much.
 
+use std::ops::RangeInclusive;
+
 use jiff::civil::Date;
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::refusal::Refusal;
@@ -43,6 +45,25 @@ pub(in crate::edge) fn pairs(query: &str) -> impl Iterator<Item = (String, Strin
     query.split('&').filter(|pair| !pair.is_empty()).map(move |pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decode(name), decode(value))
+    })
+}
+
+/// A number of the query, or what stands for it where it is left out.
+pub(in crate::edge) fn number(
+    raw: Option<&str>,
+    name: &str,
+    otherwise: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, Refusal> {
+    let Some((_, text)) = raw.and_then(|raw| pairs(raw).find(|(found, _)| found == name)) else {
+        return Ok(otherwise);
+    };
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
+        Refusal::Malformed(Bilingual::new(
+            format!("{name} は {least} から {most} までです"),
+            format!("{name} is {least} to {most}"),
+        ))
     })
 }
 

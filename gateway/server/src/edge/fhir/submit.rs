@@ -18,7 +18,7 @@ use crate::edge::answer::{self, Refused};
 use crate::edge::files::{charset_of, require_media_type};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
-use crate::pipeline::submit::{Inbound, Selector, Submitted, submit};
+use crate::pipeline::submit::{Inbody, Inbound, Selector, Submitted, submit};
 
 /// The two members that say what a body is.
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ pub(in crate::edge) async fn answer(
     let inbound = Inbound {
         format,
         selector: Selector::ResourceType(resource_type.clone()),
-        bytes: bytes.clone(),
+        body: Inbody::Held(bytes.clone()),
         charset: charset_of(&headers),
     };
     let head: Result<Head, _> = serde_json::from_slice(&bytes);

@@ -12,7 +12,7 @@ use tsunagi_core::value::Value;
 use super::open;
 use crate::contract::given::*;
 use crate::sqlite::SqliteStore;
-use crate::{Keyring, Link, MasterKey, NewRecord, Relationship, Store, StoreAdmin, StoreError, SubjectRef};
+use crate::{Keyring, Link, MasterKey, NewRecord, Relationship, RowPage, Store, StoreAdmin, StoreError, SubjectRef};
 
 #[tokio::test]
 async fn everything_is_there_after_reopening() {
@@ -29,7 +29,7 @@ async fn everything_is_there_after_reopening() {
     let store: Shared = Arc::new(open(&path));
     let after = held(&store, 1).await.unwrap();
     assert_eq!((after.version, after.records), (before.version, before.records));
-    assert_eq!(store.rejections(&clinic(), &exchange(3)).await.unwrap()[0].source, document(1, "x"));
+    assert_eq!(store.rejections(&clinic(), &exchange(3), RowPage::FIRST).await.unwrap()[0].source, document(1, "x"));
     let again = crate::ExchangeHead { digest: head(3).digest, ..keyed(4, "k") };
     assert!(durable(store.accept(&aoi(), whole(again, vec![])).await).2, "the key is remembered");
     let registration = NewRecord { identifiers: vec![recipient(2)], ..vaccination(3) };

@@ -11,7 +11,7 @@ use tsunagi_core::registry::RegistryEntries;
 use super::keyring;
 use crate::contract::given::*;
 use crate::sqlite::SqliteStore;
-use crate::{DeliveryFilter, Link, NewRecord, Note, Relationship, SettledState, SubjectRef};
+use crate::{DeliveryFilter, Link, NewRecord, Note, Relationship, RowPage, SettledState, SubjectRef};
 
 /// Every statement that was run, with the steps of SQLite's machine that it took so far.
 type Statements = Arc<Mutex<BTreeMap<String, i64>>>;
@@ -196,8 +196,8 @@ async fn everything(store: &Shared) {
     ];
     durable(store.accept(&aoi(), whole(keyed(1, "k"), rows)).await);
     durable(store.accept(&aoi(), whole(keyed(1, "k"), vec![refused(7, "x")])).await);
-    store.exchange(&clinic(), &exchange(1)).await.unwrap().unwrap();
-    store.rejections(&clinic(), &exchange(1)).await.unwrap();
+    store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().unwrap();
+    store.rejections(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap();
     store.exchanges(9).await.unwrap();
 
     let link = Link { relationship: Relationship::Proxy, from: jiff::civil::date(2026, 4, 1), until: None };

@@ -1,0 +1,111 @@
+//! Files: every row of a long one has its result, and every wrong one comes back.
+
+use std::collections::BTreeMap;
+
+use http::Method;
+use tsunagi_tests::papers::cp932;
+use tsunagi_tests::{Partner, Reply, Setup, TestGateway, bulk};
+
+const LEGACY: &str = "/v1/files/municipal_csv/subsidy_entitlement_legacy";
+const CSV: [(&str, &str); 1] = [("content-type", "text/csv; charset=Shift_JIS")];
+
+fn file(rows: u64) -> Vec<u8> {
+    let lines: Vec<String> = std::iter::once(bulk::header()).chain((1..=rows).map(bulk::line)).collect();
+    cp932(&format!("{}\r\n", lines.join("\r\n")))
+}
+
+async fn send(city: &Partner, key: &str, body: Vec<u8>) -> Reply {
+    city.send(Method::POST, LEGACY, &[CSV[0], ("idempotency-key", key)], body).await
+}
+
+/// Three transactions' worth of rows, one in a hundred of them wrong in one of ten ways.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_wrong_row_of_a_long_file_comes_back_with_its_number_and_reason() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let rows = 2_400;
+    let wrong: BTreeMap<u64, &bulk::Wrong> = (1..=rows).filter_map(|row| Some((row, bulk::wrong(row)?))).collect();
+    let receipt = send(&city, "all", file(rows)).await.expect(202).json();
+    assert_eq!(receipt["rows"], rows, "{receipt}");
+    assert_eq!((receipt["refused"].as_u64(), receipt["accepted"].as_u64()), (Some(24), Some(rows - 24)), "{receipt}");
+
+    // The receipt, page by page: each row once, in order.
+    let mut path = format!("/v1/exchanges/{}?limit=1000", receipt["exchange"].as_str().unwrap());
+    let mut seen = 0;
+    loop {
+        let page = city.get(&path).await.expect(200);
+        let view = page.json();
+        for row in view["rows"].as_array().unwrap() {
+            seen += 1;
+            assert_eq!(row["row"], seen);
+            let Some(wrong) = wrong.get(&seen) else {
+                assert_eq!(row["state"], "accepted", "{row}");
+                continue;
+            };
+            assert_eq!(row["state"], "refused", "{row}");
+            let faults = row["faults"].as_array().unwrap();
+            assert!(faults.iter().any(|f| f["column"] == wrong.column && f["code"] == wrong.code), "{seen}: {row}");
+        }
+        match page.headers.get("link") {
+            None => break,
+            Some(link) => {
+                let link = link.to_str().unwrap();
+                path = link.strip_prefix('<').and_then(|l| l.split_once('>')).unwrap().0.to_owned();
+            }
+        }
+    }
+    assert_eq!(seen, rows);
+
+    // The file to repair, in the sender's own charset and column order.
+    let back = city.get(receipt["rejections"].as_str().unwrap()).await.expect(200);
+    let (text, _, malformed) = encoding_rs::SHIFT_JIS.decode(&back.body);
+    assert!(!malformed);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], format!("{},理由", bulk::header()));
+    assert_eq!(lines.len(), 25);
+    for (line, (row, wrong)) in lines[1..].iter().zip(&wrong) {
+        assert!(line.contains(&format!("{row}行目")) && line.contains(wrong.code), "{line}");
+    }
+    // Sent again as it was, it is the same exchange.
+    let again = send(&city, "all", file(rows)).await.expect(202).json();
+    assert_eq!((&again["exchange"], &again["repeated"]), (&receipt["exchange"], &serde_json::json!(true)));
+    // Repaired and sent, its rows join the others; sent twice, they are there already.
+    let numbers: Vec<u64> = wrong.keys().copied().collect();
+    let sound = |row: &u64| {
+        let neighbour = bulk::line(row + 1);
+        neighbour
+            .replace(&format!("A{:09}", row + 1), &format!("A{row:09}"))
+            .replace(&format!("{:07}", row + 1), &format!("{row:07}"))
+    };
+    let repaired: Vec<String> = std::iter::once(bulk::header()).chain(numbers.iter().map(sound)).collect();
+    for expected in ["accepted", "unchanged"] {
+        let receipt = send(&city, expected, cp932(&repaired.join("\r\n"))).await.expect(202).json();
+        assert_eq!(receipt[expected], 24, "{receipt}");
+    }
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_breaks_its_bounds_is_refused_and_leaves_nothing_it_should_not() {
+    let hub = Setup::new().set("edge.max_file_rows", 1_000).set("edge.max_file_bytes", 300_000).start().await;
+    let city = hub.partner("city-oita");
+    send(&city, "rows", file(1_000)).await.expect(202);
+    let more = send(&city, "more", file(1_001)).await;
+    assert_eq!(more.expect(413).code(), "too_large");
+    let large = send(&city, "large", file(3_000)).await;
+    assert_eq!(large.expect(413).code(), "too_large");
+    // Broken in its last byte: nothing of it is kept, however long what comes before.
+    let mut broken = file(900);
+    broken.push(0x81);
+    let refused = send(&city, "broken", broken.clone()).await.expect(400);
+    assert!(refused.text().contains(&(broken.len() - 1).to_string()), "{}", refused.text());
+    let page = city.get(&format!("/v1/exchanges/{}", refused.exchange())).await;
+    assert_eq!(page.status, 404);
+    // What is no file of lines has an endpoint of its own.
+    let tree =
+        city.send(Method::POST, "/v1/files/pmh_api/subsidy_entitlement", &[("content-type", "application/json")], "[]");
+    assert_eq!(tree.await.expect(415).code(), "kind_unsupported");
+    let page = city.get("/v1/exchanges/ex-0?limit=0").await;
+    assert_eq!(page.status, 404);
+    hub.finish().await;
+}
