@@ -19,6 +19,7 @@ use tsunagi_core::value::{Value, ValueType};
 use tsunagi_mappings::{Context, Layout, Tables};
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
 
+use super::coverage::{Passing, Tally};
 use super::place::{no_channel, place};
 use super::scrub;
 use super::{Call, refusal_of};
@@ -113,6 +114,9 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
         gateway.outbox_grew.notify_waiters();
     }
     count(&submitted.rows);
+    if !submitted.repeated {
+        gateway.coverage.add(call.today, intake.tally.into_coverage());
+    }
     Ok(submitted)
 }
 
@@ -161,6 +165,7 @@ struct Intaker<'a> {
     channels: Vec<Channel>,
     layouts: Vec<LayoutId>,
     flow: Flow,
+    tally: Tally,
 }
 
 impl<'a> Intaker<'a> {
@@ -198,7 +203,8 @@ impl<'a> Intaker<'a> {
             return Err(Refusal::TooLarge);
         }
         let layouts: BTreeSet<LayoutId> = channels.iter().map(|channel| channel.layout.clone()).collect();
-        Ok(Self { gateway, call, tables, registry, channels, layouts: layouts.into_iter().collect(), flow })
+        let layouts = layouts.into_iter().collect();
+        Ok(Self { gateway, call, tables, registry, channels, layouts, flow, tally: Tally::default() })
     }
 
     fn only_layout(&self) -> Option<LayoutId> {
@@ -245,13 +251,23 @@ impl<'a> Intaker<'a> {
             return self.refused(self.own_tenant(), None, document, vec![fault]);
         };
         match self.accepted(layout, kind, &document) {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                self.tally.accepted(&self.passing(), layout, &document, accepted.1.event.channel.as_ref());
+                accepted
+            }
             Err((tenant, faults)) => {
+                self.tally.refused(&self.passing(), (layout, kind), &document, &faults);
                 let mut source = document;
                 layout.without_my_number(&mut source);
                 self.refused(tenant.unwrap_or_else(|| self.own_tenant()), Some(kind), source, faults)
             }
         }
+    }
+
+    fn passing(&self) -> Passing<'_> {
+        let own = self.call.caller.participant.tenant.as_ref();
+        let (tables, registry, channels) = (&*self.tables, &*self.registry, &self.channels);
+        Passing { tables, registry, channels, own, today: self.call.today }
     }
 
     fn accepted(
