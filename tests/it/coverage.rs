@@ -82,10 +82,7 @@ async fn unknown_columns_and_codes_of_a_file_are_counted_shown_and_kept_over_a_r
     let TestGateway { folder, config, clock, running, .. } = hub;
     running.drain().await;
     Running::start(config.clone(), clock).await.unwrap().drain().await;
-    let expected = [
-        gap(2, "code", "counted-here", "性別", Some("7")),
-        gap(2, "column", "counted-here", "旧姓", None),
-    ];
+    let expected = [gap(2, "code", "counted-here", "性別", Some("7")), gap(2, "column", "counted-here", "旧姓", None)];
     assert_eq!(counted(&open_store(&config).unwrap().coverage(None).await.unwrap()), expected);
 
     let command = |lang: &str, more: &[&str]| {
@@ -154,10 +151,7 @@ from = "2026-01-01"
     }
     let place = "vaccineCode.coding[system=urn:tsunagi:code:vaccine_kind].code";
     let to_oita = "hospital-oita-submit-oita-fhir-r4-vaccination";
-    let expected = [
-        gap(2, "code", "to-hakodate", place, Some("mr9")),
-        gap(1, "code", to_oita, place, Some("mr9")),
-    ];
+    let expected = [gap(2, "code", "to-hakodate", place, Some("mr9")), gap(1, "code", to_oita, place, Some("mr9"))];
     assert_eq!(at_the_end(hub).await, expected);
 }
 
@@ -210,9 +204,6 @@ async fn counts_that_cannot_be_written_are_kept_and_no_request_minds() {
     write(&hub.running.gateway).await;
     let lines = at_the_end(hub).await;
     assert!(store.has_failed_all(), "the write that was to fail was never made");
-    let expected = [
-        gap(2, "code", MODERN_CHANNEL, "性別", Some("7")),
-        gap(2, "column", MODERN_CHANNEL, "旧姓", None),
-    ];
+    let expected = [gap(2, "code", MODERN_CHANNEL, "性別", Some("7")), gap(2, "column", MODERN_CHANNEL, "旧姓", None)];
     assert_eq!(lines, expected);
 }
