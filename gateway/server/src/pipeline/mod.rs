@@ -7,6 +7,7 @@ pub mod place;
 pub mod rejections;
 pub mod request;
 pub mod scrub;
+pub mod sender;
 pub mod submit;
 
 use aws_lc_rs::digest;

@@ -22,6 +22,7 @@ use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intak
 use super::coverage::{Passing, Tally};
 use super::place::{no_channel, place};
 use super::scrub;
+use super::sender::{check_my_number, check_sender};
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
 
@@ -293,8 +294,8 @@ impl<'a> Intaker<'a> {
             .find(|channel| channel.tenant == at.tenant && channel.layout == *layout.id())
             .filter(|_| self.flow != Flow::MunicipalityRegisters || own == Some(&at.tenant))
             .ok_or_else(|| (None, vec![no_channel(document.row, layout.id())]))?;
-        self.check_sender(kind, &record, document.row).map_err(refuse)?;
-        self.check_my_number(kind, &record, document.row).map_err(refuse)?;
+        check_sender(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
+        check_my_number(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
 
         let (at_now, clock) = (call.at, &self.gateway.clock);
         let new_subject = SubjectKey::new(at_now, clock.entropy());
@@ -344,43 +345,6 @@ impl<'a> Intaker<'a> {
         let row =
             AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event };
         Ok((at.tenant, row))
-    }
-
-    /// 番号法20条: nobody but a municipality may hand the number in, whatever a layout has a place for.
-    fn check_my_number(&self, kind: &Kind, record: &Record, row: u64) -> Result<(), RowFault> {
-        let carries = |field: &&tsunagi_core::kind::Field| {
-            field.value_type == ValueType::MyNumber && record.first(&field.key).is_some()
-        };
-        let field =
-            kind.fields.iter().find(carries).filter(|_| self.call.caller.participant.role != Role::Municipality);
-        let Some(field) = field else { return Ok(()) };
-        Err(RowFault {
-            row,
-            column: field.key.to_string(),
-            code: RowCode::NotPermitted,
-            reason: Bilingual::new(
-                "個人番号は市町村以外からは受け付けません（番号法20条）。この項目を除いて送り直してください",
-                "the individual number is taken from municipalities only; send again without it",
-            ),
-        })
-    }
-
-    /// The sender a record names must be the one of the certificate; from a hospital it is never taken on trust.
-    fn check_sender(&self, kind: &Kind, record: &Record, row: u64) -> Result<(), RowFault> {
-        let caller = &self.call.caller.participant;
-        let Some(key) = kind.sender.as_ref().filter(|_| caller.role == Role::Hospital) else { return Ok(()) };
-        if record.text(key).is_none() || record.text(key) == caller.organization_code {
-            return Ok(());
-        }
-        Err(RowFault {
-            row,
-            column: key.to_string(),
-            code: RowCode::NotPermitted,
-            reason: Bilingual::new(
-                "本文が名乗る送信元は、証明書の参加機関ではありません",
-                "the sender named in the body is not the participant of the certificate",
-            ),
-        })
     }
 
     /// The systems of which a subject has one value at a time: another value is another person, or a mistake.

@@ -122,9 +122,15 @@ impl Counts {
 impl Header {
     fn count(self, met: &mut Coverage) {
         for (channel, rows) in &self.rows {
+            if !self.is_header {
+                // Its columns have no names to tell them apart: each row counts once.
+                let most = rows.iter().copied().max().filter(|most| *most > 0);
+                most.into_iter().for_each(|most| met.column(channel, "", false, most));
+                continue;
+            }
             for (at, rows) in self.strangers.iter().zip(rows).filter(|(_, rows)| **rows > 0) {
                 let name = self.columns.get(*at).map_or("", String::as_str);
-                met.column(channel, name, self.is_header, *rows);
+                met.column(channel, name, true, *rows);
             }
         }
     }
