@@ -4,10 +4,12 @@
 use jiff::civil::Date;
 use tsunagi_core::document::{Content, Document};
 use tsunagi_core::fault::{RowCode, RowFault};
+use tsunagi_core::id::FieldKey;
 use tsunagi_core::record::Record;
 use tsunagi_core::value::{Value, ValueType};
 
 use crate::convert::{Carried, Noted};
+use crate::field_value;
 use crate::layout::{Layout, LayoutRow};
 use crate::reading::Places;
 use crate::tables::Tables;
@@ -48,6 +50,28 @@ impl Tables {
             }
         }
         found
+    }
+
+    /// The columns or paths of a document at which a code that no table covers is kept as text. What stands there is
+    /// not told: such a field takes any text.
+    pub fn kept_codes<'a>(&self, layout: &'a Layout, document: &Document, today: Date) -> Vec<&'a str> {
+        let is_kept = |row: &&LayoutRow| {
+            let Some(table) = row.codes.as_ref().filter(|_| row.keeps_unmapped) else { return false };
+            Places::of(row, &document.content).iter().any(|place| {
+                let text = row.text(place).and_then(|text| row.converted(text, &mut Noted::default()));
+                matches!(text, Ok(Some(Carried::Text(code))) if table.read(&code, today).is_none())
+            })
+        };
+        layout.rows.iter().filter(is_kept).map(|row| row.column.as_str()).collect()
+    }
+
+    /// The value of a field with one value in a document of which no record came; `None` where it cannot be read.
+    pub fn read_one(&self, layout: &Layout, document: &Document, key: &FieldKey, today: Date) -> Option<Value> {
+        let row = layout.rows.iter().find(|row| row.field.key == *key)?;
+        let place = Places::of(row, &document.content).first?;
+        let text = row.converted(row.text(place).ok()?, &mut Noted::default()).ok()??;
+        let (value, _) = field_value::value(&row.field, row.coded(text, today).ok()?).ok()?;
+        Some(value)
     }
 
     /// The hub's codes for which a record could not be written in a layout.
@@ -128,6 +152,32 @@ mod tests {
         assert_eq!(told(&[("性別", "架空花子")]), [None], "the codes of this table are numbers");
         assert_eq!(told(&[("性別", "Hanako"), ("受診日", "1")]), [None], "the cells have slipped");
         assert_eq!(told(&[("受診日", "1")]), [] as [Option<String>; 0]);
+    }
+
+    #[test]
+    fn a_code_that_is_kept_as_text_is_found_and_not_told() {
+        let row = "field = \"finding\"\npath = \"所見1\"";
+        let kept = format!("{row}\ncodes = \"town_sex__sex\"\nunmapped = \"keep_as_text\"");
+        let tables = sample::load_with(&[("tables/municipal_csv/visit.toml", &sample::CSV.replace(row, &kept))]);
+        let tables = tables.expect("no faults");
+        let layout = sample::layout(&tables, "municipal_csv/visit");
+        let (today, found) = (sample::context().today, |cell| sample::line(&[("所見1", cell), ("所見2", "架空花子")]));
+        assert_eq!(tables.kept_codes(layout, &found("架空花子"), today), ["所見1"]);
+        assert_eq!(tables.kept_codes(layout, &found("1"), today), [] as [&str; 0]);
+        assert_eq!(tables.kept_codes(layout, &found(""), today), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn one_field_is_read_of_a_document_that_is_refused() {
+        let tables = sample::tables();
+        let layout = sample::layout(&tables, "municipal_csv/visit");
+        let read = |cells: &[(&str, &str)]| {
+            let key = FieldKey::parse("municipality_code").expect("a key");
+            tables.read_one(layout, &sample::line(cells), &key, sample::context().today)
+        };
+        assert_eq!(read(&[("性別", "7"), ("団体", "442011")]), Some(Value::Text("442011".to_owned())));
+        assert_eq!(read(&[("性別", "7"), ("団体", "44")]), None);
+        assert_eq!(read(&[("性別", "7")]), None);
     }
 
     #[test]

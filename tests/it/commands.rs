@@ -11,7 +11,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "audit show",
     "audit verify",
     "certs crl",
@@ -31,6 +31,8 @@ const COMMANDS: [&str; 25] = [
     "kinds list",
     "kinds show",
     "mappings check",
+    "mappings coverage",
+    "mappings loss",
     "mappings try",
     "municipalities resolve",
     "registry import",

@@ -5,6 +5,7 @@
 mod arrows;
 mod citizen;
 mod commands;
+mod coverage;
 mod crash;
 mod decisions;
 mod edge;

@@ -23,6 +23,8 @@ use tsunagi_store::{
 pub enum Write {
     /// `accept`
     Accept,
+    /// `add_coverage`
+    AddCoverage,
     /// `append_seal`
     AppendSeal,
     /// `claim_due`
@@ -287,7 +289,7 @@ impl StoreAdmin for FaultyStore {
         self.real.logs().await
     }
     async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {
-        self.real.add_coverage(day, coverage).await
+        self.write(Write::AddCoverage, self.real.add_coverage(day, coverage)).await
     }
 
     async fn coverage(&self, since: Option<Date>) -> Result<Vec<CoverageLine>, StoreError> {

@@ -56,6 +56,8 @@ impl GapKind {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Coverage {
     rows: BTreeMap<Gap, u64>,
+    /// How many gaps of a channel are told apart.
+    told: BTreeMap<ChannelId, usize>,
 }
 
 /// A gap as it is shown: all days since the one asked for together.
@@ -122,9 +124,13 @@ impl Coverage {
     }
 
     fn insert(&mut self, gap: Gap, rows: u64) {
-        let is_new = !self.rows.contains_key(&gap);
-        let of_channel = || self.rows.keys().filter(|known| known.channel == gap.channel).count();
-        let gap = if is_new && self.rows.len() >= MOST_GAPS && of_channel() >= MOST_GAPS { gap.untold() } else { gap };
+        if let Some(count) = self.rows.get_mut(&gap) {
+            *count = count.saturating_add(rows);
+            return;
+        }
+        let told = self.told.entry(gap.channel.clone()).or_default();
+        let gap = if *told < MOST_GAPS { gap } else { gap.untold() };
+        *told += usize::from(*told < MOST_GAPS);
         let count = self.rows.entry(gap).or_default();
         *count = count.saturating_add(rows);
     }

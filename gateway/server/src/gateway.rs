@@ -22,6 +22,7 @@ use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Connections, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
+use crate::pipeline::coverage::Unwritten;
 use crate::sealing::SealingState;
 
 /// The name that signs checkpoints, as C2SP signed notes carry it.
@@ -54,6 +55,8 @@ pub struct Gateway {
     pub connections: Arc<Connections>,
     /// Whether sealing keeps up.
     pub sealing: SealingState,
+    /// What could not be mapped, until it is written.
+    pub coverage: Unwritten,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
     /// Wakes the delivery workers.
@@ -85,6 +88,7 @@ impl Gateway {
             files: BodyBudget::new(config.edge.max_file_bytes_at_once, config.edge.max_file_bytes),
             connections: Arc::default(),
             sealing: SealingState::default(),
+            coverage: Unwritten::default(),
             tables: ArcSwap::from_pointee(tables),
             registry: ArcSwap::from_pointee(registry),
             registry_version: AtomicU64::new(version),
@@ -164,11 +168,12 @@ impl Running {
         tasks.spawn(crate::edge::operations::serve(gateway.clone(), operations_listener, stopping.clone()));
         tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(watch_registry(gateway.clone(), stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
 
-    /// Stops taking connections, lets open requests finish, seals what is unsealed, and returns.
+    /// Stops taking connections, lets open requests finish, writes what was counted, seals what is unsealed, and returns.
     pub async fn drain(mut self) {
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
@@ -176,6 +181,7 @@ impl Running {
                 tracing::error!(%error, "a task of the gateway did not end well");
             }
         }
+        crate::pipeline::coverage::write(&self.gateway).await;
         crate::sealing::seal_all(&self.gateway).await;
     }
 }

@@ -1,12 +1,14 @@
 //! `tsunagi mappings`
 
 mod check;
+mod coverage;
 mod loss;
 mod try_file;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use jiff::civil::Date;
 use tsunagi_core::id::LayoutId;
 use tsunagi_mappings::{Layout, Tables};
 
@@ -20,6 +22,15 @@ pub(super) enum MappingsCommand {
     #[command(after_help = "The proof sends generated records through every layout and back; what does not come back \
                             must be in its loss certificate.\n\nExample:\n  tsunagi mappings check")]
     Check,
+    /// What live traffic could not map: columns, codes and characters by channel, those that hold up most rows first
+    #[command(after_help = "The gateway counts as it runs and writes the counts every few seconds. What could be a \
+                            person's is counted without being shown. A row with two of them counts for both.\n\n\
+                            Example:\n  tsunagi mappings coverage --since 2026-04-01")]
+    Coverage {
+        /// The first day that counts, in Japan [default: since counting began]
+        #[arg(long, value_name = "DATE")]
+        since: Option<Date>,
+    },
     /// The loss certificate of a layout: what of a record does not come back from it
     #[command(after_help = "Example:\n  tsunagi mappings loss municipal_csv/vaccination_legacy")]
     Loss {
@@ -41,9 +52,10 @@ pub(super) enum MappingsCommand {
 }
 
 /// Runs the command.
-pub(super) fn run(context: &Context, command: &MappingsCommand) -> Result<(), CommandFault> {
+pub(super) async fn run(context: &Context, command: &MappingsCommand) -> Result<(), CommandFault> {
     match command {
         MappingsCommand::Check => check::run(context),
+        MappingsCommand::Coverage { since } => coverage::run(context, *since).await,
         MappingsCommand::Loss { layout } => loss::run(context, layout),
         MappingsCommand::Try { layout, file } => try_file::run(context, layout, file),
     }

@@ -70,7 +70,7 @@ enum Command {
     /// Record kinds: list, show
     #[command(subcommand, after_help = "Example:\n  tsunagi kinds show vaccination")]
     Kinds(kinds::KindsCommand),
-    /// Mapping tables: check, loss, try
+    /// Mapping tables: check, coverage, loss, try
     #[command(subcommand, after_help = "Example:\n  tsunagi mappings try municipal_csv/vaccination_legacy file.csv")]
     Mappings(mappings::MappingsCommand),
     /// What came in: list, show, rejections
@@ -237,7 +237,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFaul
         Command::Exchanges(command) => exchanges::run(context, command).await,
         Command::Init(arguments) => init::run(context, &arguments),
         Command::Kinds(command) => kinds::run(context, &command),
-        Command::Mappings(command) => mappings::run(context, &command),
+        Command::Mappings(command) => mappings::run(context, &command).await,
         Command::Municipalities(command) => municipalities::run(context, &command),
         Command::Registry(command) => registry::run(context, command).await,
         Command::Serve => serve::run(context).await,

@@ -78,9 +78,10 @@ pub fn prepare(
         Disclosure::new(permit, kind, vec![claimed.record.clone()]).map_err(|_| hold("permit_does_not_fit"))?;
     event.classes = disclosure.classes_seen(kind);
     let record = disclosure.records().first().ok_or_else(|| hold("nothing_left_to_disclose"))?;
-    let document = tables
-        .localize(layout, &record.record, row, today)
-        .map_err(|faults| Hold { reason: faults.first().map_or("unmapped", |fault| fault.code.as_str()).to_owned() })?;
+    let document = tables.localize(layout, &record.record, row, today).map_err(|faults| {
+        gateway.coverage.add_unwritable(today, &channel.id, (tables, layout), &record.record);
+        hold(faults.first().map_or("unmapped", |fault| fault.code.as_str()))
+    })?;
     Ok(Ready { disclosure, document, event })
 }
 

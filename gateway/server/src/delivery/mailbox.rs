@@ -113,7 +113,7 @@ async fn pull_channel(
             return Ok(if had_holds { Pulled::Changed } else { Pulled::Nothing });
         }
         let (ready, holds) = sort_out(gateway, tables, channel, layout, &claimed, call);
-        match encode(channel, layout, ready, holds, &claimed, call)? {
+        match encode(gateway, channel, layout, ready, holds, &claimed, call)? {
             Encoded::Holds(settlements) => {
                 had_holds = true;
                 // Those that cannot go are held for repair, and with them what follows of their subjects; the others
@@ -178,6 +178,7 @@ enum Encoded {
 }
 
 fn encode(
+    gateway: &Gateway,
     channel: &Channel,
     layout: &Layout,
     ready: Vec<Ready>,
@@ -196,6 +197,7 @@ fn encode(
     let bytes = match adapter.encode(&documents, &shape) {
         Ok(bytes) => bytes,
         Err(faults) => {
+            gateway.coverage.add_unmappable(call.today, &channel.id, adapter, (&documents, &shape));
             let rows: BTreeSet<u64> = faults.iter().map(|fault| fault.row).collect();
             let unmappable = (1u64..).zip(claimed).filter(|(row, _)| rows.contains(row));
             holds.extend(unmappable.map(|(_, one)| held(one, channel, "unmappable", call.at)));

@@ -18,6 +18,7 @@ use tsunagi_core::registry::{Channel, Mode};
 use tsunagi_store::{ClaimRequest, Claimed, Note, SettledState, Settlement, StoreError};
 
 use super::hand_over::{event, held, prepare};
+use crate::clock::date_in_japan;
 use crate::gateway::Gateway;
 use crate::pipeline::lookup::{content_type, shape};
 
@@ -119,7 +120,11 @@ async fn attempt(gateway: &Gateway, channel: &Channel, one: &Claimed) -> Settlem
         Err(reason) => return hold(&reason.reason),
     };
     let shape = shape(layout, Envelope::Single);
-    let Ok(bytes) = adapter.encode(std::slice::from_ref(&ready.document), &shape) else { return hold("unmappable") };
+    let documents = std::slice::from_ref(&ready.document);
+    let Ok(bytes) = adapter.encode(documents, &shape) else {
+        gateway.coverage.add_unmappable(date_in_japan(at), &channel.id, adapter, (documents, &shape));
+        return hold("unmappable");
+    };
     let outbound = OutboundCall {
         recipient: channel.participant.clone(),
         records: vec![one.record.id.clone()],

@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::civil::Date;
 use tsunagi_adapters::{Envelope, Shape, adapter};
 use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
 use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCall};
 use tsunagi_core::document::Document;
-use tsunagi_core::id::{FieldKey, KindName, LayoutId, SubjectKey, TenantId};
+use tsunagi_core::id::{FieldKey, KindName, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::policy::{Acting, Decision, Directive, Flow, Purpose, Question, decide};
 use tsunagi_core::refusal::Refusal;
@@ -163,7 +162,7 @@ pub async fn look_up_in(
             match &held {
                 None => event.reason = Some("subject_unknown".to_owned()),
                 Some(held) => {
-                    let asked = Asked { call, inquiry, tables: &tables, channel, envelope };
+                    let asked = Asked { gateway, call, inquiry, tables: &tables, channel, envelope };
                     found.extend(asked.answer(held, directive.as_ref(), &mut event)?);
                 }
             }
@@ -187,6 +186,7 @@ pub async fn look_up_in(
 
 /// One channel of an inquiry.
 struct Asked<'a> {
+    gateway: &'a Gateway,
     call: &'a Call,
     inquiry: &'a Inquiry<'a>,
     tables: &'a Arc<Tables>,
@@ -251,45 +251,43 @@ impl Asked<'_> {
         event.classes = disclosure.classes_seen(kind);
         event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
         let records = disclosure.records().to_vec();
-        let call = encode(self.tables, &self.channel.layout, disclosure, self.envelope.clone(), self.call.today)?;
+        let call = self.encode(disclosure)?;
         Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, call }))
     }
-}
 
-/// Localizes and encodes what a disclosure holds, and binds the bytes to it.
-pub fn encode(
-    tables: &Tables,
-    layout: &LayoutId,
-    disclosure: Disclosure,
-    envelope: Envelope,
-    today: Date,
-) -> Result<PermittedCall, Refusal> {
-    let layout = tables.layout(layout).ok_or(Refusal::Internal)?;
-    let mut documents: Vec<Document> = Vec::new();
-    for (row, held) in (1u64..).zip(disclosure.records()) {
-        let document = tables.localize(layout, &held.record, row, today).map_err(|faults| {
-            let codes: Vec<&str> = faults.iter().map(|fault| fault.code.as_str()).collect();
-            tracing::error!(record = %held.id, layout = %layout.id(), ?codes, "a record cannot be written in this layout");
+    /// Localizes and encodes what a disclosure holds, and binds the bytes to it.
+    fn encode(&self, disclosure: Disclosure) -> Result<PermittedCall, Refusal> {
+        let Self { gateway, tables, channel, .. } = self;
+        let today = self.call.today;
+        let layout = tables.layout(&channel.layout).ok_or(Refusal::Internal)?;
+        let mut documents: Vec<Document> = Vec::new();
+        for (row, held) in (1u64..).zip(disclosure.records()) {
+            let document = tables.localize(layout, &held.record, row, today).map_err(|faults| {
+                gateway.coverage.add_unwritable(today, &channel.id, (tables, layout), &held.record);
+                let codes: Vec<&str> = faults.iter().map(|fault| fault.code.as_str()).collect();
+                tracing::error!(record = %held.id, layout = %layout.id(), ?codes, "a record cannot be written in this layout");
+                Refusal::Internal
+            })?;
+            documents.push(with_id(document, held));
+        }
+        let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
+        let shape = shape(layout, self.envelope.clone());
+        let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
+            gateway.coverage.add_unmappable(today, &channel.id, adapter, (&documents, &shape));
+            tracing::error!(layout = %layout.id(), faults = faults.len(), "a record cannot be written in this charset");
             Refusal::Internal
         })?;
-        documents.push(with_id(document, held));
+        let outbound = OutboundCall {
+            recipient: disclosure.permit().recipient().clone(),
+            records: disclosure.records().iter().map(|held| held.id.clone()).collect(),
+            content_type: content_type(adapter.media_type(), &shape.charset),
+            bytes,
+        };
+        Disclosure::bind(vec![disclosure], outbound).map_err(|fault| {
+            tracing::error!(%fault, "an answer does not belong to its permit");
+            Refusal::Internal
+        })
     }
-    let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
-    let shape = shape(layout, envelope);
-    let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
-        tracing::error!(layout = %layout.id(), faults = faults.len(), "a record cannot be written in this charset");
-        Refusal::Internal
-    })?;
-    let outbound = OutboundCall {
-        recipient: disclosure.permit().recipient().clone(),
-        records: disclosure.records().iter().map(|held| held.id.clone()).collect(),
-        content_type: content_type(adapter.media_type(), &shape.charset),
-        bytes,
-    };
-    Disclosure::bind(vec![disclosure], outbound).map_err(|fault| {
-        tracing::error!(%fault, "an answer does not belong to its permit");
-        Refusal::Internal
-    })
 }
 
 /// The shape of a layout's payloads.

@@ -1,11 +1,13 @@
 //! The path of a record: down once (`submit`), up once (`lookup`, `request`).
 
 pub mod acting;
+pub mod coverage;
 pub mod lookup;
 pub mod place;
 pub mod rejections;
 pub mod request;
 pub mod scrub;
+pub mod sender;
 pub mod submit;
 
 use aws_lc_rs::digest;

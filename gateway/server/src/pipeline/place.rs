@@ -28,8 +28,21 @@ pub fn place(
     own: Option<&TenantId>,
     today: Date,
 ) -> Result<Place, RowFault> {
+    place_named(history, registry, kind, record.text(&kind.responsible), row, own, today)
+}
+
+/// As [`place`], from the municipality that a row names.
+pub fn place_named(
+    history: &History,
+    registry: &Registry,
+    kind: &Kind,
+    named: Option<String>,
+    row: u64,
+    own: Option<&TenantId>,
+    today: Date,
+) -> Result<Place, RowFault> {
     let fault = |code, reason| RowFault { row, column: kind.responsible.to_string(), code, reason };
-    let named = match (record.text(&kind.responsible), own) {
+    let named = match (named, own) {
         (Some(named), _) => named,
         (None, Some(own)) => return Ok(Place { tenant: own.clone(), municipalities: Vec::new() }),
         (None, None) => {

@@ -20,8 +20,10 @@ use tsunagi_core::value::{Value, ValueType};
 use tsunagi_mappings::{Context, Layout, Tables};
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
 
+use super::coverage::{Passing, Tally};
 use super::place::{no_channel, place};
 use super::scrub;
+use super::sender::{check_my_number, check_sender};
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
 use crate::spool::Spool;
@@ -168,6 +170,9 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     if submitted.counts.rows() > 0 {
         gateway.outbox_grew.notify_waiters();
     }
+    if !submitted.repeated {
+        gateway.coverage.add(call.today, intake.tally.into_coverage());
+    }
     Ok(submitted)
 }
 
@@ -226,6 +231,7 @@ struct Intaker<'a> {
     channels: Vec<Channel>,
     layouts: Vec<LayoutId>,
     flow: Flow,
+    tally: Tally,
 }
 
 impl<'a> Intaker<'a> {
@@ -263,7 +269,8 @@ impl<'a> Intaker<'a> {
             return Err(Refusal::TooLarge);
         }
         let layouts: BTreeSet<LayoutId> = channels.iter().map(|channel| channel.layout.clone()).collect();
-        Ok(Self { gateway, call, tables, registry, channels, layouts: layouts.into_iter().collect(), flow })
+        let layouts = layouts.into_iter().collect();
+        Ok(Self { gateway, call, tables, registry, channels, layouts, flow, tally: Tally::default() })
     }
 
     fn only_layout(&self) -> Option<LayoutId> {
@@ -310,13 +317,23 @@ impl<'a> Intaker<'a> {
             return self.refused(self.own_tenant(), None, document, vec![fault]);
         };
         match self.accepted(layout, kind, &document) {
-            Ok(accepted) => accepted,
+            Ok(accepted) => {
+                self.tally.accepted(&self.passing(), layout, &document, accepted.1.event.channel.as_ref());
+                accepted
+            }
             Err((tenant, faults)) => {
+                self.tally.refused(&self.passing(), (layout, kind), &document, &faults);
                 let mut source = document;
                 layout.without_my_number(&mut source);
                 self.refused(tenant.unwrap_or_else(|| self.own_tenant()), Some(kind), source, faults)
             }
         }
+    }
+
+    fn passing(&self) -> Passing<'_> {
+        let own = self.call.caller.participant.tenant.as_ref();
+        let (tables, registry, channels) = (&*self.tables, &*self.registry, &self.channels);
+        Passing { tables, registry, channels, own, today: self.call.today }
     }
 
     fn accepted(
@@ -349,8 +366,8 @@ impl<'a> Intaker<'a> {
             .find(|channel| channel.tenant == at.tenant && channel.layout == *layout.id())
             .filter(|_| self.flow != Flow::MunicipalityRegisters || own == Some(&at.tenant))
             .ok_or_else(|| (None, vec![no_channel(document.row, layout.id())]))?;
-        self.check_sender(kind, &record, document.row).map_err(refuse)?;
-        self.check_my_number(kind, &record, document.row).map_err(refuse)?;
+        check_sender(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
+        check_my_number(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
 
         let (at_now, clock) = (call.at, &self.gateway.clock);
         let new_subject = SubjectKey::new(at_now, clock.entropy());
@@ -400,43 +417,6 @@ impl<'a> Intaker<'a> {
         let row =
             AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event };
         Ok((at.tenant, row))
-    }
-
-    /// 番号法20条: nobody but a municipality may hand the number in, whatever a layout has a place for.
-    fn check_my_number(&self, kind: &Kind, record: &Record, row: u64) -> Result<(), RowFault> {
-        let carries = |field: &&tsunagi_core::kind::Field| {
-            field.value_type == ValueType::MyNumber && record.first(&field.key).is_some()
-        };
-        let field =
-            kind.fields.iter().find(carries).filter(|_| self.call.caller.participant.role != Role::Municipality);
-        let Some(field) = field else { return Ok(()) };
-        Err(RowFault {
-            row,
-            column: field.key.to_string(),
-            code: RowCode::NotPermitted,
-            reason: Bilingual::new(
-                "個人番号は市町村以外からは受け付けません（番号法20条）。この項目を除いて送り直してください",
-                "the individual number is taken from municipalities only; send again without it",
-            ),
-        })
-    }
-
-    /// The sender a record names must be the one of the certificate; from a hospital it is never taken on trust.
-    fn check_sender(&self, kind: &Kind, record: &Record, row: u64) -> Result<(), RowFault> {
-        let caller = &self.call.caller.participant;
-        let Some(key) = kind.sender.as_ref().filter(|_| caller.role == Role::Hospital) else { return Ok(()) };
-        if record.text(key).is_none() || record.text(key) == caller.organization_code {
-            return Ok(());
-        }
-        Err(RowFault {
-            row,
-            column: key.to_string(),
-            code: RowCode::NotPermitted,
-            reason: Bilingual::new(
-                "本文が名乗る送信元は、証明書の参加機関ではありません",
-                "the sender named in the body is not the participant of the certificate",
-            ),
-        })
     }
 
     /// The systems of which a subject has one value at a time: another value is another person, or a mistake.
