@@ -7,6 +7,7 @@ mod citizen;
 mod commands;
 mod crash;
 mod decisions;
+mod doses;
 mod edge;
 mod faults;
 mod fhir_oracle;

@@ -142,6 +142,10 @@ pub struct AuditEvent {
     /// The municipality code as sent and as resolved, where they differ after a merger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub municipalities: Vec<String>,
+    /// The rules of its schedule that a dose broke (間違い接種), for the municipality whose log this is. They may rest on
+    /// doses that the sender may not know of: a view of the event for anybody else leaves them out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rules_broken: BTreeSet<String>,
 }
 
 impl AuditEvent {
@@ -168,6 +172,7 @@ impl AuditEvent {
             delivery: None,
             directive: None,
             municipalities: Vec::new(),
+            rules_broken: BTreeSet::new(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tsunagi_core::exchange::{RowResult, RowState};
 
 use crate::config::Config;
 
@@ -39,4 +40,17 @@ fn recorder() -> &'static Option<PrometheusHandle> {
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
         builder.install_recorder().ok()
     })
+}
+
+/// Counts rows by what became of them.
+pub fn count_rows(rows: &[RowResult]) {
+    for row in rows {
+        let state = match row.state {
+            RowState::Accepted { .. } => "accepted",
+            RowState::Refused => "refused",
+            RowState::Unchanged { .. } => "unchanged",
+            RowState::Waiting => "waiting",
+        };
+        metrics::counter!("tsunagi_rows_total", "state" => state).increment(1);
+    }
 }

@@ -1,6 +1,7 @@
 //! The path of a record: down once (`submit`), up once (`lookup`, `request`).
 
 pub mod acting;
+mod history;
 pub mod lookup;
 pub mod place;
 pub mod rejections;

@@ -19,10 +19,12 @@ use tsunagi_core::value::{Value, ValueType};
 use tsunagi_mappings::{Context, Layout, Tables};
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
 
+use super::history::hold_against_schedule;
 use super::place::{no_channel, place};
 use super::scrub;
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
+use crate::telemetry::count_rows;
 
 /// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between.
 const ROWS_PER_TRANSACTION: usize = 1_000;
@@ -102,7 +104,8 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
             // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
             return Err(Refusal::TooLarge);
         }
-        let chunk = if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
+        let mut chunk = if inbound.bytes.len() > LARGE_BYTES { tokio::task::block_in_place(chunk) } else { chunk() };
+        hold_against_schedule(gateway, call, (&intake.tables, &intake.registry), &mut chunk).await?;
         let complete = rows.peek().is_none();
         keep(gateway, &mut head, chunk, complete, &mut submitted).await?;
         if complete {
@@ -112,7 +115,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     if !submitted.rows.is_empty() {
         gateway.outbox_grew.notify_waiters();
     }
-    count(&submitted.rows);
+    count_rows(&submitted.rows);
     Ok(submitted)
 }
 
@@ -436,17 +439,4 @@ fn identifiers(kind: &Kind, record: &mut Record) -> Vec<Identifier> {
         }
     }
     found
-}
-
-fn count(rows: &[RowResult]) {
-    use tsunagi_core::exchange::RowState;
-    for row in rows {
-        let state = match row.state {
-            RowState::Accepted { .. } => "accepted",
-            RowState::Refused => "refused",
-            RowState::Unchanged { .. } => "unchanged",
-            RowState::Waiting => "waiting",
-        };
-        metrics::counter!("tsunagi_rows_total", "state" => state).increment(1);
-    }
 }
