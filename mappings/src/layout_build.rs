@@ -12,6 +12,7 @@ use crate::code_list::CodeList;
 use crate::code_table::CodeTable;
 use crate::convert::{Chain, Noted, Setting};
 use crate::fault::{Faults, Place};
+use crate::identifier_file::OidForm;
 use crate::layout::{Constant, Layout, LayoutRow, Lost, Match, Scalar};
 use crate::layout_file::{Charset, LayoutFile, Newline, RawRow, Unmapped};
 use crate::layout_paths::{self, Placed};
@@ -23,6 +24,7 @@ use crate::toml_file::Entry;
 pub(crate) struct Names<'a> {
     pub(crate) code_lists: &'a BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) code_tables: &'a BTreeMap<CodeTableName, Arc<CodeTable>>,
+    pub(crate) oid_forms: &'a [OidForm],
 }
 
 /// Builds a layout of `kind`. Faults are reported; what comes back is used only if there are none at all.
@@ -61,7 +63,7 @@ pub(crate) fn build(
     }
     let columns = builder.columns.into_iter().map(|(_, name)| name).collect();
     let head = raw.head;
-    Some(Layout {
+    let layout = Layout {
         id,
         kind: head.kind,
         format: head.format,
@@ -78,8 +80,10 @@ pub(crate) fn build(
         lost,
         ignored,
         columns: Arc::new(columns),
+        members: BTreeSet::new(),
         shorthand: head.shorthand,
-    })
+    };
+    Some(if notation == Notation::Pointer { layout.with_members() } else { layout })
 }
 
 fn notation(format: &str) -> Option<Notation> {
@@ -206,11 +210,19 @@ impl<'a> Builder<'a, '_> {
         if raw.json.is_some() && self.notation == Notation::Column {
             self.faults.say(&place.key("json"), "この形式では使えません", "has no meaning in this format");
         }
-        let also: Vec<Path> =
-            raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).map(|(path, _)| path).collect();
+        let said: Vec<(Path, String)> =
+            raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).collect();
         let (path, column) = path?;
         self.placed.writes(&path, place.key("path"));
-        also.iter().for_each(|path| self.placed.reads(path, place.key("also")));
+        said.iter().for_each(|(path, _)| self.placed.reads(path, place.key("also")));
+        let in_full = std::iter::once(&column).chain(said.iter().map(|(_, full)| full));
+        let by_oid: Vec<Path> = in_full.flat_map(|full| self.by_oid(full)).collect();
+        let mut also: Vec<Path> = said.into_iter().map(|(path, _)| path).collect();
+        by_oid.into_iter().for_each(|path| {
+            if !also.contains(&path) {
+                also.push(path);
+            }
+        });
         let chain = chain?;
         if let Some(default) = &raw.default
             && chain.read(default.as_str().into(), &mut Noted::default()).is_err()
@@ -341,6 +353,23 @@ impl<'a> Builder<'a, '_> {
                 None
             }
         }
+    }
+
+    /// The same places where they are named by OIDs instead of URLs.
+    fn by_oid(&self, full: &str) -> Vec<Path> {
+        if self.notation != Notation::Element {
+            return Vec::new();
+        }
+        let mut texts = vec![full.to_owned()];
+        for form in self.names.oid_forms {
+            let url = format!("={}]", form.url);
+            let oids = form.oids.iter().map(|oid| format!("={oid}]"));
+            let named = texts.iter().filter(|text| text.contains(&url));
+            let more: Vec<String> =
+                named.flat_map(|text| oids.clone().map(|oid| text.replace(&url, &oid)).collect::<Vec<_>>()).collect();
+            texts.extend(more);
+        }
+        texts.iter().skip(1).filter_map(|text| Path::parse(self.notation, text, 0).ok()).collect()
     }
 
     fn expanded(&self, text: &str) -> Result<String, Bilingual> {

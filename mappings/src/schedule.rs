@@ -10,6 +10,11 @@ use crate::layout::Layout;
 use crate::tables::Tables;
 
 impl Tables {
+    /// All schedules, by name.
+    pub fn schedules(&self) -> impl Iterator<Item = (&str, &Schedule)> {
+        self.schedules.iter().map(|(name, schedule)| (name.as_str(), schedule))
+    }
+
     /// A schedule, by its name.
     pub fn schedule(&self, name: &str) -> Option<&Schedule> {
         self.schedules.get(name)

@@ -11,7 +11,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 27] = [
     "audit show",
     "audit verify",
     "certs crl",
@@ -36,6 +36,8 @@ const COMMANDS: [&str; 25] = [
     "registry import",
     "registry list",
     "registry show",
+    "schedules next",
+    "schedules show",
     "serve",
 ];
 

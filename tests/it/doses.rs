@@ -7,16 +7,16 @@ use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 use tsunagi_core::audit::Action;
 use tsunagi_tests::papers::{
-    HOSPITAL_HAKODATE, HOSPITAL_OITA, OITA, Person, batch, consent_of, entitlement, immunization,
+    HOSPITAL_HAKODATE, HOSPITAL_OITA, OITA, PAYER, Person, batch, consent_of, entitlement, immunization,
     registered_vaccination,
 };
 use tsunagi_tests::{Reply, TestGateway};
 
-const REGISTER: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
-const VACCINATIONS: &str = "/pmh/v1/vaccination/registrationTasks";
+pub(super) const REGISTER: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
+pub(super) const VACCINATIONS: &str = "/pmh/v1/vaccination/registrationTasks";
 
 /// One dose as the municipality registers it.
-fn dose(person: &Person, vaccine: &str, (term, number): (Option<&str>, u32), on: Date) -> Value {
+pub(super) fn dose(person: &Person, vaccine: &str, (term, number): (Option<&str>, u32), on: Date) -> Value {
     let mut row = registered_vaccination(person, OITA, &format!("{vaccine}-{term:?}-{number}"), on);
     row["vaccine"]["kind"] = json!(vaccine);
     row["dose"] = json!({ "number": number });
@@ -27,7 +27,7 @@ fn dose(person: &Person, vaccine: &str, (term, number): (Option<&str>, u32), on:
 }
 
 /// One dose as a hospital reports it.
-fn shot(person: &Person, hospital: &str, vaccine: &str, number: u32, on: Date) -> Value {
+pub(super) fn shot(person: &Person, hospital: &str, vaccine: &str, number: u32, on: Date) -> Value {
     let mut shot = immunization(person, hospital, OITA, &format!("{hospital}-{vaccine}-{number}"), on);
     shot["vaccineCode"]["coding"][0]["code"] = json!(vaccine);
     shot["protocolApplied"][0]["doseNumberPositiveInt"] = json!(number);
@@ -49,7 +49,7 @@ fn interval() -> BTreeSet<String> {
 /// Vaccine, the dose that is counted from, the dose that comes after it, and the first day for one given on 2026-04-01.
 type Rule = (&'static str, (Option<&'static str>, u32), (Option<&'static str>, u32), Date);
 
-const FIRST: Date = date(2026, 4, 1);
+pub(super) const FIRST: Date = date(2026, 4, 1);
 const RULES: [Rule; 4] = [
     ("hepatitis_b", (None, 1), (None, 2), date(2026, 4, 29)),
     ("hepatitis_b", (None, 1), (None, 3), date(2026, 8, 19)),
@@ -138,7 +138,7 @@ async fn a_hospital_is_told_of_the_interval_only_where_it_may_look_the_doses_up(
     // Nothing is held of the first.
     for person in &people[1..] {
         let mut first = dose(person, "hepatitis_b", (None, 1), FIRST);
-        first["payerNumber"] = json!(tsunagi_tests::papers::PAYER);
+        first["payerNumber"] = json!(PAYER);
         first["recipientNumber"] = json!(person.recipient);
         city.post(VACCINATIONS, &json!([first])).await.expect(202);
     }
@@ -182,4 +182,15 @@ async fn a_hospital_is_told_of_the_interval_only_where_it_may_look_the_doses_up(
     let issues = [0, 1].map(|n| reply["entry"][n]["response"]["outcome"]["issue"][0]["severity"].clone());
     assert_eq!(issues, ["information", "warning"], "{reply}");
     hub.finish().await;
+}
+
+/// A dose under every identifier, of a child born on a day.
+pub(super) fn known_dose(person: &Person, vaccine: &str, number: u32, on: Date, born: Option<Date>) -> Value {
+    let mut row = dose(person, vaccine, (None, number), on);
+    row["payerNumber"] = json!(PAYER);
+    row["recipientNumber"] = json!(person.recipient);
+    if let Some(born) = born {
+        row["basicFiveInfo"] = json!({ "dateOfBirth": born });
+    }
+    row
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod arrows;
+mod booking;
 mod citizen;
 mod commands;
 mod crash;
@@ -11,6 +12,7 @@ mod doses;
 mod edge;
 mod faults;
 mod fhir_oracle;
+mod identifiers;
 mod leaves;
 mod mailbox;
 mod mtls;
@@ -22,3 +24,4 @@ mod routing;
 mod sixth_kind;
 mod strings;
 mod submit;
+mod withdrawal;

@@ -74,20 +74,32 @@ fn table(
         })
         .collect();
     let charset = sender_charset(exchange.charset.as_deref(), layout.charset());
-    let shape = Shape { columns, charset: charset.to_owned(), crlf: layout.crlf(), envelope: Envelope::Batch };
     let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
-    let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
+    let in_charset = |charset: &str| {
+        let columns = columns.clone();
+        let shape = Shape { columns, charset: charset.to_owned(), crlf: layout.crlf(), envelope: Envelope::Batch };
+        adapter.encode(&documents, &shape)
+    };
+    // What was read of vendor rows and 外字 may have no place in the same charset: then it goes back in one that has all.
+    let (charset, written) = match in_charset(charset) {
+        Ok(bytes) => (charset, Ok(bytes)),
+        Err(_) => (UTF_8, in_charset(UTF_8)),
+    };
+    let bytes = written.map_err(|faults| {
         tracing::error!(exchange = %exchange.id, faults = faults.len(), "rejections cannot be written");
         Refusal::Internal
     })?;
     Ok(RejectionFile { content_type: content_type(adapter.media_type(), charset), extension: "csv", bytes })
 }
 
+const UTF_8: &str = "utf-8-bom";
+
 /// The charset the sender really used: what it declared, else what its layout says.
 fn sender_charset<'a>(declared: Option<&str>, of_layout: &'a str) -> &'a str {
     match declared.map(str::to_ascii_lowercase).as_deref() {
         Some("shift_jis" | "sjis" | "windows-31j" | "cp932" | "ms932" | "x-sjis") => "cp932",
-        Some("utf-8" | "utf8") if of_layout == "cp932" => "utf-8",
+        Some("iso-2022-jp" | "csiso2022jp") => "iso-2022-jp",
+        Some("utf-8" | "utf8") if matches!(of_layout, "cp932" | "iso-2022-jp") => "utf-8",
         _ => of_layout,
     }
 }

@@ -29,6 +29,9 @@ use crate::telemetry::count_rows;
 /// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between.
 const ROWS_PER_TRANSACTION: usize = 1_000;
 
+/// The most unknown names a receipt lists.
+const MOST_UNKNOWN: usize = 100;
+
 /// From this size on decoding is moved out of the way of the other requests of its thread.
 const LARGE_BYTES: usize = 32 * 1024;
 
@@ -65,8 +68,8 @@ pub struct Submitted {
     pub rows: Vec<RowResult>,
     /// True if the same body was here before under the same idempotency key.
     pub repeated: bool,
-    /// Columns that the layout does not know: a misspelt header would otherwise go unnoticed.
-    pub unknown_columns: Vec<String>,
+    /// Columns, or members of JSON, that the layout does not know: a misspelt name would otherwise go unnoticed.
+    pub unknown_columns: BTreeSet<String>,
 }
 
 /// Takes in a payload. When it returns `Ok`, every row has its result on disk.
@@ -80,8 +83,6 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let payload = Payload { bytes: &inbound.bytes, charset: charset.as_deref() };
     let mut rows = adapter.decode(payload).map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
 
-    let unknown_columns =
-        rows.peek().and_then(|row| row.as_ref().ok()).map(|document| intake.unknown_columns(document));
     let digest = digest::digest(&digest::SHA256, &inbound.bytes);
     let mut head = ExchangeHead {
         id: call.exchange.clone(),
@@ -96,10 +97,15 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
         exchange: call.exchange.clone(),
         rows: Vec::new(),
         repeated: false,
-        unknown_columns: unknown_columns.unwrap_or_default(),
+        unknown_columns: rows.peek().map(|row| intake.unknown_columns(row)).unwrap_or_default(),
     };
     loop {
-        let mut chunk = || rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect::<Vec<_>>();
+        let unknown = &mut submitted.unknown_columns;
+        let mut chunk = || {
+            let taken = rows.by_ref().take(ROWS_PER_TRANSACTION);
+            let noted = taken.inspect(|row| row.iter().for_each(|document| intake.note_unknown(document, unknown)));
+            noted.map(|row| intake.row(row)).collect::<Vec<_>>()
+        };
         if submitted.rows.len() as u64 >= gateway.config.edge.max_rows {
             // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
             return Err(Refusal::TooLarge);
@@ -211,14 +217,18 @@ impl<'a> Intaker<'a> {
         }
     }
 
-    fn unknown_columns(&self, document: &Document) -> Vec<String> {
+    /// The columns that the layout does not know, which the first line of a table tells for all.
+    fn unknown_columns(&self, row: &Result<Document, RowFault>) -> BTreeSet<String> {
         let layout = self.only_layout().and_then(|id| self.tables.layout(&id));
-        layout
-            .map(|layout| layout.unknown_columns(document))
-            .unwrap_or_default()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        let found = layout.zip(row.as_ref().ok()).map(|(layout, document)| layout.unknown_columns(document));
+        found.into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// Adds the members of a JSON document that its layout does not know.
+    fn note_unknown(&self, document: &Document, unknown: &mut BTreeSet<String>) {
+        let Some((layout, _)) = self.layout_of(document) else { return };
+        let room = MOST_UNKNOWN.saturating_sub(unknown.len());
+        unknown.extend(layout.unknown_members(document).into_iter().take(room));
     }
 
     fn only_charset(&self) -> Option<String> {
