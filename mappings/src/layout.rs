@@ -14,6 +14,7 @@ use crate::code_table::CodeTable;
 use crate::convert::Chain;
 use crate::path::{Found, Path, pointer_step};
 use crate::shorthand;
+use crate::shrink::ShrinkTable;
 
 /// How one kind of record looks in one participant's form.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Layout {
     pub(crate) label: Bilingual,
     pub(crate) charset: String,
     pub(crate) crlf: bool,
+    /// What may be written for characters that the charset has no place for.
+    pub(crate) shrink: Option<Arc<ShrinkTable>>,
     pub(crate) resource_type: Option<String>,
     pub(crate) serves: Vec<String>,
     pub(crate) domain: Option<String>,
@@ -59,6 +62,8 @@ pub(crate) struct Constant {
 #[derive(Debug, Clone)]
 pub(crate) struct LayoutRow {
     pub(crate) field: Field,
+    /// It is part of an identifier of the subject, or of the business key.
+    pub(crate) is_name: bool,
     /// The path as the sender knows it, for faults.
     pub(crate) column: String,
     pub(crate) path: Path,
@@ -239,6 +244,13 @@ fn strange(node: &Node, at: &str, known: &BTreeSet<String>, unknown: &mut BTreeS
             }
         }
         Node::Bool(_) | Node::Null | Node::Number(_) | Node::Text(_) => {}
+    }
+}
+
+impl LayoutRow {
+    /// The characters that may be written otherwise here. What names a person or a record is written as it is, or held.
+    pub(crate) fn shrink<'a>(&self, layout: &'a Layout) -> Option<&'a Arc<ShrinkTable>> {
+        layout.shrink.as_ref().filter(|_| self.field.value_type == ValueType::Text && !self.is_name)
     }
 }
 

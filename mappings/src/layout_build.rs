@@ -18,6 +18,7 @@ use crate::layout_file::{Charset, LayoutFile, Newline, RawRow, Unmapped};
 use crate::layout_paths::{self, Placed};
 use crate::path::{Notation, Path};
 use crate::shorthand::{self, HOLE};
+use crate::shrink::ShrinkTable;
 use crate::toml_file::Entry;
 
 /// What layouts name.
@@ -25,6 +26,7 @@ pub(crate) struct Names<'a> {
     pub(crate) code_lists: &'a BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) code_tables: &'a BTreeMap<CodeTableName, Arc<CodeTable>>,
     pub(crate) oid_forms: &'a [OidForm],
+    pub(crate) shrinks: &'a BTreeMap<String, Arc<ShrinkTable>>,
 }
 
 /// Builds a layout of `kind`. Faults are reported; what comes back is used only if there are none at all.
@@ -57,6 +59,7 @@ pub(crate) fn build(
     let matches = builder.matches();
     let lost = builder.lost();
     let ignored = builder.ignored();
+    let shrink = builder.shrink();
     builder.placed.report(builder.faults);
     if raw.is_whole {
         builder.check_coverage(&rows, &lost);
@@ -70,6 +73,7 @@ pub(crate) fn build(
         label: head.label,
         charset: head.charset.unwrap_or(Charset::Utf8).as_str().to_owned(),
         crlf: head.newline == Some(Newline::Crlf),
+        shrink,
         resource_type: head.resource_type,
         serves: head.serves,
         domain: head.domain,
@@ -115,6 +119,7 @@ impl<'a> Builder<'a, '_> {
         for (key, is_there, belongs, is_needed) in [
             ("charset", head.charset.is_some(), csv, false),
             ("newline", head.newline.is_some(), csv, false),
+            ("shrink", head.shrink.is_some(), csv, false),
             ("ignored", !self.raw.ignored.is_empty(), csv, false),
             ("resource_type", head.resource_type.is_some(), fhir, true),
             ("serves", !head.serves.is_empty(), fhir, false),
@@ -234,6 +239,7 @@ impl<'a> Builder<'a, '_> {
         let hub_codes = field.code_system.as_ref().filter(|_| wants_list);
         Some(LayoutRow {
             field: field.clone(),
+            is_name: self.is_name(&field.key),
             column,
             path,
             also,
@@ -307,6 +313,22 @@ impl<'a> Builder<'a, '_> {
             }
         }
         lost
+    }
+
+    fn shrink(&mut self) -> Option<Arc<ShrinkTable>> {
+        let name = self.raw.head.shrink.as_ref()?;
+        let found = self.names.shrinks.get(name).cloned();
+        if found.is_none() {
+            let (ja, en) =
+                (format!("characters/{name}.csv はありません"), format!("there is no characters/{name}.csv"));
+            self.faults.say(&Place::whole(self.file).key("shrink"), ja, en);
+        }
+        found
+    }
+
+    fn is_name(&self, key: &FieldKey) -> bool {
+        let identifiers = &self.kind.subject.identifiers;
+        self.kind.business_key.contains(key) || identifiers.iter().any(|one| one.fields.contains(key))
     }
 
     fn ignored(&mut self) -> Vec<String> {

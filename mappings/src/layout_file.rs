@@ -34,6 +34,7 @@ pub(crate) struct Head {
     pub(crate) format: FormatName,
     pub(crate) charset: Option<Charset>,
     pub(crate) newline: Option<Newline>,
+    pub(crate) shrink: Option<String>,
     pub(crate) resource_type: Option<String>,
     #[serde(default)]
     pub(crate) serves: Vec<String>,

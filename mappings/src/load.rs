@@ -11,6 +11,7 @@ use crate::code_table::CodeTable;
 use crate::fault::{Faults, Place, TableFault};
 use crate::kind_file::KindFile;
 use crate::layout::Layout;
+use crate::shrink::ShrinkTable;
 use crate::source::Files;
 use crate::tables::Tables;
 use crate::{
@@ -55,8 +56,13 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
         schedules: schedule_check::Known { schedules: &schedules, names: &schedule_names, code_lists: &code_lists },
     };
     let kinds = kinds(files, &known, faults_ref);
+    let shrinks: BTreeMap<String, Arc<ShrinkTable>> = files
+        .within("characters", ".csv")
+        .map(|(file, stem, text)| (stem.to_owned(), Arc::new(ShrinkTable::read(file, stem, text, faults_ref))))
+        .collect();
     let oid_forms = identifiers.as_ref().map(|file| file.oid_forms.as_slice()).unwrap_or_default();
-    let names = layout_build::Names { code_lists: &code_lists, code_tables: &code_tables, oid_forms };
+    let names =
+        layout_build::Names { code_lists: &code_lists, code_tables: &code_tables, oid_forms, shrinks: &shrinks };
     let layouts = layouts(files, &kinds, &kind_names, &names, faults_ref);
     let cases = cases(files, &kinds, &layouts, faults_ref);
 

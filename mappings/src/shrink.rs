@@ -85,7 +85,8 @@ impl ShrinkTable {
     }
 
     fn of(&self, c: char) -> Option<&str> {
-        let in_range = || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&c)).map(|(_, _, to)| to);
+        let in_range =
+            || self.ranges.iter().find(|(first, last, _)| (*first..=*last).contains(&c)).map(|(_, _, to)| to);
         self.single.get(&c).or_else(in_range).map(String::as_str)
     }
 }
@@ -116,7 +117,9 @@ mod tests {
         let text = include_str!("../characters/cp932.csv");
         let table = ShrinkTable::read("characters/cp932.csv", "cp932", text, &mut faults);
         faults.finish().expect("sound");
-        for (from, to) in [("𠮷岡", "吉岡"), ("辻\u{e0100}", "辻"), ("髙﨑①", "髙﨑①"), ("名\u{10de92}", "名\u{10de92}")] {
+        for (from, to) in
+            [("𠮷岡", "吉岡"), ("辻\u{e0100}", "辻"), ("髙﨑①", "髙﨑①"), ("名\u{10de92}", "名\u{10de92}")]
+        {
             assert_eq!(table.shrunk(from), to);
         }
         assert!(matches!(table.shrunk("〜"), Cow::Borrowed(_)));
@@ -135,7 +138,8 @@ mod tests {
         ] {
             let mut faults = Faults::default();
             ShrinkTable::read("characters/x.csv", "x", &format!("from,to\n{lines}\n"), &mut faults);
-            let found = faults.finish().expect_err("faulty").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            let found =
+                faults.finish().expect_err("faulty").iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
             assert!(found.contains(words) && found.contains("characters/x.csv"), "{lines}: {found}");
         }
     }

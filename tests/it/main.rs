@@ -4,6 +4,7 @@
 
 mod arrows;
 mod booking;
+mod characters;
 mod citizen;
 mod commands;
 mod crash;

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// Every header the edge may answer with.
-const HEADERS: [&str; 14] = [
+const HEADERS: [&str; 15] = [
     "allow",
     "cache-control",
     "connection",
@@ -19,6 +19,7 @@ const HEADERS: [&str; 14] = [
     "tsunagi-channel",
     "tsunagi-directive",
     "tsunagi-layout",
+    "tsunagi-shrunk",
 ];
 
 /// The one header that every answer must carry, whatever it is.

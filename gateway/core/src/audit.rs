@@ -124,7 +124,8 @@ pub struct AuditEvent {
     /// The version of the policy it was decided by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
-    /// A reason code: of a denial, of a refused row, of a settled delivery.
+    /// A reason code: of a denial, of a refused row, of a settled delivery; of one that leaves, `shrunk:` and the columns in
+    /// which characters were written otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The other tenant of a request.
