@@ -17,7 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode, Registry, Role};
 use tsunagi_core::value::{Value, ValueType};
 use tsunagi_mappings::{Context, Layout, Tables};
-use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
+use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Intake, NewDelivery, NewRecord};
 
 use super::history::hold_against_schedule;
 use super::place::{no_channel, place};
@@ -324,7 +324,7 @@ impl<'a> Intaker<'a> {
         event.channel = Some(channel.id.clone());
         event.municipalities = at.municipalities;
 
-        let identifiers = identifiers(kind, &mut record);
+        let identifiers = scrub::identifiers(kind, &mut record);
         let owns = call.caller.participant.tenant.as_ref() == Some(&at.tenant);
         let flag = kind.subject.non_disclosure.as_ref().filter(|_| owns);
         let new = NewRecord {
@@ -430,23 +430,4 @@ impl<'a> Intaker<'a> {
             self.layouts.iter().filter_map(|id| self.tables.layout(id)).find(|layout| layout.matches(document))?;
         Some((layout, self.tables.kind(layout.kind())?))
     }
-}
-
-/// Every identifier the record names its subject by. 個人番号 leaves the record here and goes on only to become a
-/// keyed pseudonym.
-fn identifiers(kind: &Kind, record: &mut Record) -> Vec<Identifier> {
-    let mut found: Vec<Identifier> = kind
-        .identifiers_of(record)
-        .into_iter()
-        .map(|(system, value)| Identifier { system, value: tsunagi_core::sensitive::Sensitive::new(value) })
-        .collect();
-    for field in kind.fields.iter().filter(|field| field.value_type == ValueType::MyNumber) {
-        let named = kind.subject.identifiers.iter().find(|id| id.fields.as_slice() == [field.key.clone()]);
-        for value in record.take(&field.key) {
-            if let (Value::MyNumber(number), Some(named)) = (value, named) {
-                found.push(Identifier { system: named.system.clone(), value: number });
-            }
-        }
-    }
-    found
 }
