@@ -12,7 +12,7 @@ use tsunagi_core::value::ValueType;
 use crate::code_table::CodeTable;
 use crate::convert::{Converter, DateForm};
 use crate::layout::{Layout, LayoutRow};
-use crate::loss::{LossKind, TWINS};
+use crate::loss::{LossKind, TWINS, is_limited};
 use crate::tables::Tables;
 
 /// Everything that a layout loses, computed from its rows as of a day. The proof holds it against generated records.
@@ -93,7 +93,7 @@ impl Tables {
     pub fn certificate(&self, layout: &Layout, today: Date) -> Option<Certificate> {
         let kind = self.kind(layout.kind())?;
         let mut losses = Vec::new();
-        if layout.charset == "cp932" {
+        if is_limited(&layout.charset) {
             let kind = LossKind::Charset { charset: layout.charset.clone() };
             losses.push(Loss { field: None, label: None, words: words(&kind), kind });
         }
@@ -134,6 +134,10 @@ impl Tables {
         }
         losses.extend(row.default.clone().map(|default| LossKind::Absent { default }));
         losses.extend(row.chain.converters().iter().flat_map(|converter| of_converter(converter, &row.field)));
+        losses.extend(row.shrink(layout).map(|characters| {
+            let table = characters.name().to_owned();
+            LossKind::Shrunk { table, characters: characters.clone() }
+        }));
         if let Some(table) = &row.codes {
             if row.field.value_type == ValueType::Text {
                 losses.push(LossKind::TextAsCode);
@@ -226,7 +230,7 @@ fn words(kind: &LossKind) -> Bilingual {
             format!("何も書かれていない場合は「{default}」と読みます"),
             format!("nothing at its place is read as \"{default}\""),
         ),
-        LossKind::Charset { .. } => charset_words(),
+        LossKind::Charset { charset } => charset_words(charset),
         LossKind::CodeMerged { code, becomes } => Bilingual::new(
             format!("コード {code} は {becomes} として戻ります（相手側では同じコード）"),
             format!("the code {code} comes back as {becomes}: they are one code there"),
@@ -272,6 +276,12 @@ fn words(kind: &LossKind) -> Bilingual {
             format!("相手側のコード {code} は {becomes} として書き戻されます"),
             format!("the participant's code {code} is written back as {becomes}"),
         ),
+        LossKind::Shrunk { table, .. } => Bilingual::new(
+            format!("文字コードにない文字は characters/{table}.csv のとおり置き換えて書かれ、配信の記録に残ります"),
+            format!(
+                "characters outside the charset are written as characters/{table}.csv says, and the log tells of it"
+            ),
+        ),
         LossKind::Space => Bilingual::new("前後の空白は戻りません", "the space around a text does not come back"),
         LossKind::TextAsCode => Bilingual::new(
             "相手側のコードと同じ文字列は、そのコードの意味として戻ります",
@@ -288,7 +298,8 @@ fn words(kind: &LossKind) -> Bilingual {
     }
 }
 
-fn charset_words() -> Bilingual {
+fn charset_words(charset: &str) -> Bilingual {
+    let charset = if charset == "cp932" { "CP932" } else { "ISO-2022-JP (JIS X 0208)" };
     let mut pairs = String::new();
     for (from, to) in TWINS {
         let between = if pairs.is_empty() { "" } else { " " };
@@ -296,7 +307,7 @@ fn charset_words() -> Bilingual {
         let _infallible = write!(pairs, "{between}{from}→{to}");
     }
     Bilingual::new(
-        format!("CP932にない文字を含む記録の配信は保留されます。次の文字は対応する文字として戻ります: {pairs}"),
-        format!("a delivery with a character outside CP932 is held; these come back as their twins: {pairs}"),
+        format!("{charset} にない文字を含む記録の配信は保留されます。次の文字は対応する文字として戻ります: {pairs}"),
+        format!("a delivery with a character outside {charset} is held; these come back as their twins: {pairs}"),
     )
 }

@@ -24,15 +24,47 @@ pub struct IdentifierSystem {
     pub single_valued: bool,
 }
 
+/// A system that goes by a URL and by OIDs: all of them are read, the URL is written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OidForm {
+    pub(crate) url: String,
+    pub(crate) oids: Vec<String>,
+}
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(crate) struct IdentifierFile {
+    pub(crate) systems: Vec<IdentifierSystem>,
+    pub(crate) oid_forms: Vec<OidForm>,
+}
+
 pub(crate) const FILE: &str = "identifiers.toml";
 
 /// `None` if the file says too little to check names against it.
-pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Vec<IdentifierSystem>> {
+pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<IdentifierFile> {
     let mut toml = TomlFile::parse(FILE, text, faults)?;
     let before = faults.count();
     let systems: Vec<Entry<IdentifierSystem>> = toml.list("system", faults);
     let is_whole = faults.count() == before;
-    let _head: Head = toml.head(faults)?;
+    let Head { oid_form, .. } = toml.head(faults)?;
+    let place = Place::whole(FILE).key("oid_form");
+    for (at, form) in oid_form.iter().enumerate() {
+        let mut earlier = oid_form.iter().take(at);
+        let is_twice =
+            earlier.any(|other| other.url == form.url || other.oids.iter().any(|oid| form.oids.contains(oid)));
+        if is_twice {
+            let url = &form.url;
+            faults.say(
+                &place,
+                format!("{url} またはそのOIDが重複しています"),
+                format!("{url} or an OID of it is here twice"),
+            );
+        }
+        if let Some(other) = form.oids.iter().find(|oid| !oid.starts_with("urn:oid:")) {
+            faults.say(&place, format!("{other} は urn:oid: で始まりません"), format!("{other} is no urn:oid:"));
+        }
+    }
     for (at, system) in systems.iter().enumerate() {
         let earlier = || systems.iter().take(at);
         let name = &system.value.name;
@@ -46,7 +78,10 @@ pub(crate) fn read(text: &str, faults: &mut Faults) -> Option<Vec<IdentifierSyst
             }
         }
     }
-    is_whole.then(|| systems.into_iter().map(|entry: Entry<IdentifierSystem>| entry.value).collect())
+    is_whole.then(|| IdentifierFile {
+        systems: systems.into_iter().map(|entry: Entry<IdentifierSystem>| entry.value).collect(),
+        oid_forms: oid_form,
+    })
 }
 
 /// Reports that the file is not there.
@@ -59,4 +94,6 @@ pub(crate) fn missing(faults: &mut Faults) {
 struct Head {
     #[serde(rename = "version")]
     _version: SyntaxVersion,
+    #[serde(default)]
+    oid_form: Vec<OidForm>,
 }

@@ -1,6 +1,6 @@
 //! Layouts (項目対応表): field ↔ path ↔ converters ↔ code table, the same rows in both directions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tsunagi_core::document::{Content, Document, Node};
@@ -12,8 +12,9 @@ use tsunagi_core::value::ValueType;
 use crate::code_list::CodeList;
 use crate::code_table::CodeTable;
 use crate::convert::Chain;
-use crate::path::{Found, Path};
+use crate::path::{Found, Path, pointer_step};
 use crate::shorthand;
+use crate::shrink::ShrinkTable;
 
 /// How one kind of record looks in one participant's form.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Layout {
     pub(crate) label: Bilingual,
     pub(crate) charset: String,
     pub(crate) crlf: bool,
+    /// What may be written for characters that the charset has no place for.
+    pub(crate) shrink: Option<Arc<ShrinkTable>>,
     pub(crate) resource_type: Option<String>,
     pub(crate) serves: Vec<String>,
     pub(crate) domain: Option<String>,
@@ -34,6 +37,8 @@ pub struct Layout {
     pub(crate) lost: Vec<Lost>,
     pub(crate) ignored: Vec<String>,
     pub(crate) columns: Arc<Vec<String>>,
+    /// JSON pointers without positions; empty for formats in which more may stand than a layout says.
+    pub(crate) members: BTreeSet<String>,
     pub(crate) shorthand: BTreeMap<String, String>,
 }
 
@@ -57,6 +62,8 @@ pub(crate) struct Constant {
 #[derive(Debug, Clone)]
 pub(crate) struct LayoutRow {
     pub(crate) field: Field,
+    /// It is part of an identifier of the subject, or of the business key.
+    pub(crate) is_name: bool,
     /// The path as the sender knows it, for faults.
     pub(crate) column: String,
     pub(crate) path: Path,
@@ -118,7 +125,7 @@ impl Layout {
         &self.label
     }
 
-    /// The charset to write: `utf-8`, `utf-8-bom` or `cp932`.
+    /// The charset to write: `utf-8`, `utf-8-bom`, `cp932` or `iso-2022-jp`.
     pub fn charset(&self) -> &str {
         &self.charset
     }
@@ -176,6 +183,24 @@ impl Layout {
         row.columns.iter().filter(|name| !is_known(name)).map(String::as_str).collect()
     }
 
+    /// The members of a JSON document that no row reads and the layout does not know, as pointers without positions in
+    /// arrays, each once. Empty for tables, and for FHIR, where whoever writes a resource may add to it.
+    pub fn unknown_members(&self, document: &Document) -> BTreeSet<String> {
+        let mut unknown = BTreeSet::new();
+        if let (Content::Tree(root), false) = (&document.content, self.members.is_empty()) {
+            strange(root, "", &self.members, &mut unknown);
+        }
+        unknown
+    }
+
+    /// Notes the members that [`Self::unknown_members`] knows.
+    pub(crate) fn with_members(mut self) -> Self {
+        let paths = self.rows.iter().flat_map(|row| std::iter::once(&row.path).chain(&row.also));
+        let written = self.constants.iter().map(|one| &one.path).chain(self.matches.iter().map(|one| &one.path));
+        self.members = paths.chain(written).filter_map(Path::pointer).chain(self.ignored.iter().cloned()).collect();
+        self
+    }
+
     /// The columns or paths that hold 個人番号.
     pub fn my_number_paths(&self) -> impl Iterator<Item = &str> {
         self.my_number_rows().map(|row| row.column.as_str())
@@ -197,6 +222,35 @@ impl Layout {
 
     fn my_number_rows(&self) -> impl Iterator<Item = &LayoutRow> {
         self.rows.iter().filter(|row| row.field.value_type == ValueType::MyNumber)
+    }
+}
+
+/// Goes down to where a known path ends or none leads on.
+fn strange(node: &Node, at: &str, known: &BTreeSet<String>, unknown: &mut BTreeSet<String>) {
+    match node {
+        Node::List(items) => items.iter().for_each(|item| strange(item, at, known, unknown)),
+        Node::Map(members) => {
+            for (name, value) in members {
+                let here = format!("{at}{}", pointer_step(name));
+                if known.contains(&here) {
+                    continue;
+                }
+                let below = format!("{here}/");
+                if known.range(below.clone()..).next().is_some_and(|path| path.starts_with(&below)) {
+                    strange(value, &here, known, unknown);
+                } else {
+                    unknown.insert(here);
+                }
+            }
+        }
+        Node::Bool(_) | Node::Null | Node::Number(_) | Node::Text(_) => {}
+    }
+}
+
+impl LayoutRow {
+    /// The characters that may be written otherwise here. What names a person or a record is written as it is, or held.
+    pub(crate) fn shrink<'a>(&self, layout: &'a Layout) -> Option<&'a Arc<ShrinkTable>> {
+        layout.shrink.as_ref().filter(|_| self.field.value_type == ValueType::Text && !self.is_name)
     }
 }
 

@@ -12,17 +12,21 @@ use crate::code_list::CodeList;
 use crate::code_table::CodeTable;
 use crate::convert::{Chain, Noted, Setting};
 use crate::fault::{Faults, Place};
+use crate::identifier_file::OidForm;
 use crate::layout::{Constant, Layout, LayoutRow, Lost, Match, Scalar};
 use crate::layout_file::{Charset, LayoutFile, Newline, RawRow, Unmapped};
 use crate::layout_paths::{self, Placed};
 use crate::path::{Notation, Path};
 use crate::shorthand::{self, HOLE};
+use crate::shrink::ShrinkTable;
 use crate::toml_file::Entry;
 
 /// What layouts name.
 pub(crate) struct Names<'a> {
     pub(crate) code_lists: &'a BTreeMap<CodeTableName, Arc<CodeList>>,
     pub(crate) code_tables: &'a BTreeMap<CodeTableName, Arc<CodeTable>>,
+    pub(crate) oid_forms: &'a [OidForm],
+    pub(crate) shrinks: &'a BTreeMap<String, Arc<ShrinkTable>>,
 }
 
 /// Builds a layout of `kind`. Faults are reported; what comes back is used only if there are none at all.
@@ -55,19 +59,21 @@ pub(crate) fn build(
     let matches = builder.matches();
     let lost = builder.lost();
     let ignored = builder.ignored();
+    let shrink = builder.shrink();
     builder.placed.report(builder.faults);
     if raw.is_whole {
         builder.check_coverage(&rows, &lost);
     }
     let columns = builder.columns.into_iter().map(|(_, name)| name).collect();
     let head = raw.head;
-    Some(Layout {
+    let layout = Layout {
         id,
         kind: head.kind,
         format: head.format,
         label: head.label,
         charset: head.charset.unwrap_or(Charset::Utf8).as_str().to_owned(),
         crlf: head.newline == Some(Newline::Crlf),
+        shrink,
         resource_type: head.resource_type,
         serves: head.serves,
         domain: head.domain,
@@ -78,8 +84,10 @@ pub(crate) fn build(
         lost,
         ignored,
         columns: Arc::new(columns),
+        members: BTreeSet::new(),
         shorthand: head.shorthand,
-    })
+    };
+    Some(if notation == Notation::Pointer { layout.with_members() } else { layout })
 }
 
 fn notation(format: &str) -> Option<Notation> {
@@ -111,6 +119,7 @@ impl<'a> Builder<'a, '_> {
         for (key, is_there, belongs, is_needed) in [
             ("charset", head.charset.is_some(), csv, false),
             ("newline", head.newline.is_some(), csv, false),
+            ("shrink", head.shrink.is_some(), csv, false),
             ("ignored", !self.raw.ignored.is_empty(), csv, false),
             ("resource_type", head.resource_type.is_some(), fhir, true),
             ("serves", !head.serves.is_empty(), fhir, false),
@@ -206,11 +215,19 @@ impl<'a> Builder<'a, '_> {
         if raw.json.is_some() && self.notation == Notation::Column {
             self.faults.say(&place.key("json"), "この形式では使えません", "has no meaning in this format");
         }
-        let also: Vec<Path> =
-            raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).map(|(path, _)| path).collect();
+        let said: Vec<(Path, String)> =
+            raw.also.iter().filter_map(|text| self.path(text, &place.key("also"))).collect();
         let (path, column) = path?;
         self.placed.writes(&path, place.key("path"));
-        also.iter().for_each(|path| self.placed.reads(path, place.key("also")));
+        said.iter().for_each(|(path, _)| self.placed.reads(path, place.key("also")));
+        let in_full = std::iter::once(&column).chain(said.iter().map(|(_, full)| full));
+        let by_oid: Vec<Path> = in_full.flat_map(|full| self.by_oid(full)).collect();
+        let mut also: Vec<Path> = said.into_iter().map(|(path, _)| path).collect();
+        by_oid.into_iter().for_each(|path| {
+            if !also.contains(&path) {
+                also.push(path);
+            }
+        });
         let chain = chain?;
         if let Some(default) = &raw.default
             && chain.read(default.as_str().into(), &mut Noted::default()).is_err()
@@ -222,6 +239,7 @@ impl<'a> Builder<'a, '_> {
         let hub_codes = field.code_system.as_ref().filter(|_| wants_list);
         Some(LayoutRow {
             field: field.clone(),
+            is_name: self.is_name(&field.key),
             column,
             path,
             also,
@@ -297,6 +315,22 @@ impl<'a> Builder<'a, '_> {
         lost
     }
 
+    fn shrink(&mut self) -> Option<Arc<ShrinkTable>> {
+        let name = self.raw.head.shrink.as_ref()?;
+        let found = self.names.shrinks.get(name).cloned();
+        if found.is_none() {
+            let (ja, en) =
+                (format!("characters/{name}.csv はありません"), format!("there is no characters/{name}.csv"));
+            self.faults.say(&Place::whole(self.file).key("shrink"), ja, en);
+        }
+        found
+    }
+
+    fn is_name(&self, key: &FieldKey) -> bool {
+        let identifiers = &self.kind.subject.identifiers;
+        self.kind.business_key.contains(key) || identifiers.iter().any(|one| one.fields.contains(key))
+    }
+
     fn ignored(&mut self) -> Vec<String> {
         let mut ignored = Vec::new();
         layout_paths::report_twins(self.file, self.raw.ignored.iter(), |raw| &raw.path, self.faults);
@@ -341,6 +375,23 @@ impl<'a> Builder<'a, '_> {
                 None
             }
         }
+    }
+
+    /// The same places where they are named by OIDs instead of URLs.
+    fn by_oid(&self, full: &str) -> Vec<Path> {
+        if self.notation != Notation::Element {
+            return Vec::new();
+        }
+        let mut texts = vec![full.to_owned()];
+        for form in self.names.oid_forms {
+            let url = format!("={}]", form.url);
+            let oids = form.oids.iter().map(|oid| format!("={oid}]"));
+            let named = texts.iter().filter(|text| text.contains(&url));
+            let more: Vec<String> =
+                named.flat_map(|text| oids.clone().map(|oid| text.replace(&url, &oid)).collect::<Vec<_>>()).collect();
+            texts.extend(more);
+        }
+        texts.iter().skip(1).filter_map(|text| Path::parse(self.notation, text, 0).ok()).collect()
     }
 
     fn expanded(&self, text: &str) -> Result<String, Bilingual> {

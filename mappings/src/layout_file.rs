@@ -34,6 +34,7 @@ pub(crate) struct Head {
     pub(crate) format: FormatName,
     pub(crate) charset: Option<Charset>,
     pub(crate) newline: Option<Newline>,
+    pub(crate) shrink: Option<String>,
     pub(crate) resource_type: Option<String>,
     #[serde(default)]
     pub(crate) serves: Vec<String>,
@@ -47,6 +48,8 @@ pub(crate) struct Head {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Charset {
     Cp932,
+    #[serde(rename = "iso-2022-jp")]
+    Iso2022Jp,
     #[serde(rename = "utf-8")]
     Utf8,
     #[serde(rename = "utf-8-bom")]
@@ -57,6 +60,7 @@ impl Charset {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Cp932 => "cp932",
+            Self::Iso2022Jp => "iso-2022-jp",
             Self::Utf8 => "utf-8",
             Self::Utf8Bom => "utf-8-bom",
         }

@@ -11,6 +11,7 @@ use crate::code_table::CodeTable;
 use crate::fault::{Faults, Place, TableFault};
 use crate::kind_file::KindFile;
 use crate::layout::Layout;
+use crate::shrink::ShrinkTable;
 use crate::source::Files;
 use crate::tables::Tables;
 use crate::{
@@ -23,7 +24,7 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
     files.report_strays(faults_ref);
     let kind_names: BTreeSet<KindName> = names(files, "kinds", ".toml", KindName::parse, faults_ref);
     let policy = policy_file::read(files.one(policy_file::FILE), &kind_names, faults_ref);
-    let systems = match files.one(identifier_file::FILE) {
+    let identifiers = match files.one(identifier_file::FILE) {
         Some(text) => identifier_file::read(text, faults_ref),
         None => {
             identifier_file::missing(faults_ref);
@@ -49,25 +50,32 @@ pub(crate) fn load(files: &Files, mut faults: Faults) -> Result<Tables, Vec<Tabl
 
     let known = check::Known {
         classes: policy.as_ref().map(|policy| policy.class.iter().map(|class| &class.name).collect()),
-        systems: systems.as_deref(),
+        systems: identifiers.as_ref().map(|file| file.systems.as_slice()),
         code_lists: &code_lists,
         calendars: &calendar_names,
         schedules: schedule_check::Known { schedules: &schedules, names: &schedule_names, code_lists: &code_lists },
     };
     let kinds = kinds(files, &known, faults_ref);
-    let names = layout_build::Names { code_lists: &code_lists, code_tables: &code_tables };
+    let shrinks: BTreeMap<String, Arc<ShrinkTable>> = files
+        .within("characters", ".csv")
+        .map(|(file, stem, text)| (stem.to_owned(), Arc::new(ShrinkTable::read(file, stem, text, faults_ref))))
+        .collect();
+    let oid_forms = identifiers.as_ref().map(|file| file.oid_forms.as_slice()).unwrap_or_default();
+    let names =
+        layout_build::Names { code_lists: &code_lists, code_tables: &code_tables, oid_forms, shrinks: &shrinks };
     let layouts = layouts(files, &kinds, &kind_names, &names, faults_ref);
     let cases = cases(files, &kinds, &layouts, faults_ref);
 
     faults.finish()?;
     // Without faults every part could be read.
-    let (Some(policy), Some(systems)) = (policy, systems) else { return Err(Vec::new()) };
+    let (Some(policy), Some(identifiers)) = (policy, identifiers) else { return Err(Vec::new()) };
     Ok(Tables {
         kinds,
         layouts,
         policy,
         municipalities,
-        systems,
+        systems: identifiers.systems,
+        oid_forms: identifiers.oid_forms,
         calendars,
         schedules,
         schemes,

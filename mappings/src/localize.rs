@@ -20,6 +20,17 @@ impl Tables {
     /// fields, and what was dropped leaves no trace. Faults are values and codes that the layout cannot write.
     /// 個人番号 is never written.
     pub fn localize(&self, layout: &Layout, record: &Record, row: u64, today: Date) -> Result<Document, Vec<RowFault>> {
+        Ok(self.localize_noting(layout, record, row, today)?.document)
+    }
+
+    /// As [`Tables::localize`], with the places where the layout's table of characters was needed.
+    pub fn localize_noting(
+        &self,
+        layout: &Layout,
+        record: &Record,
+        row: u64,
+        today: Date,
+    ) -> Result<Localized, Vec<RowFault>> {
         if record.kind() != &layout.kind {
             let reason = Bilingual::new("この対応表の記録種別ではありません", "the record is not of the layout's kind");
             return Err(vec![RowFault { row, column: String::new(), code: RowCode::Unmapped, reason }]);
@@ -28,16 +39,28 @@ impl Tables {
         for constant in &layout.constants {
             page.put_constant(constant);
         }
-        let mut faults = Vec::new();
+        let (mut faults, mut shrunk) = (Vec::new(), Vec::new());
         for line in &layout.rows {
             if let Some(values) = record.fields().get(&line.field.key)
-                && let Err(reason) = write(layout, line, values, today, &mut page)
+                && let Err(reason) = write(layout, line, values, today, (&mut page, &mut shrunk))
             {
                 faults.push(RowFault { row, column: line.column.clone(), code: RowCode::Unmapped, reason });
             }
         }
-        if faults.is_empty() { Ok(Document { row, content: page.into_content(layout) }) } else { Err(faults) }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Localized { document: Document { row, content: page.into_content(layout) }, shrunk })
     }
+}
+
+/// A record as the receiver reads it.
+#[derive(Debug, Clone)]
+pub struct Localized {
+    /// The document.
+    pub document: Document,
+    /// The columns in which characters were written otherwise (縮退), because the receiver's charset has no place for them.
+    pub shrunk: Vec<String>,
 }
 
 /// A document in the making.
@@ -75,7 +98,13 @@ impl Page {
     }
 }
 
-fn write(layout: &Layout, row: &LayoutRow, values: &[Value], today: Date, page: &mut Page) -> Result<(), Bilingual> {
+fn write(
+    layout: &Layout,
+    row: &LayoutRow,
+    values: &[Value],
+    today: Date,
+    (page, shrunk): (&mut Page, &mut Vec<String>),
+) -> Result<(), Bilingual> {
     match (page, &row.path) {
         (Page::Line(cells), _) => {
             let is_last = !layout.rows.iter().any(|other| other.field.key == row.field.key && other.nth > row.nth);
@@ -85,6 +114,10 @@ fn write(layout: &Layout, row: &LayoutRow, values: &[Value], today: Date, page: 
             let Some(value) = values.get(row.nth) else { return Ok(()) };
             if let (Some(text), Some(cell)) = (spelled(row, value, today)?, cells.get_mut(row.at)) {
                 *cell = text.into_owned();
+                if let Some(Cow::Owned(other)) = row.shrink(layout).map(|table| table.shrunk(cell)) {
+                    *cell = other;
+                    shrunk.push(row.column.clone());
+                }
             }
         }
         (Page::Tree(root), Path::Tree(path)) => {

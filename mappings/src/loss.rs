@@ -1,6 +1,7 @@
 //! What a layout loses of a value that it carries: computed from the layout, and what is equal once it is lost.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tsunagi_core::partial_date::PartialDate;
@@ -8,6 +9,7 @@ use tsunagi_core::value::Value;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::json;
+use crate::shrink::ShrinkTable;
 
 /// One loss. What it does not explain must come back exactly as it went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -71,6 +73,14 @@ pub enum LossKind {
         /// The participant's code that is written back
         becomes: String,
     },
+    /// Characters that the charset has no place for are written as others, by a table; of a delivery with one the log says so.
+    Shrunk {
+        /// `characters/<table>.csv`
+        table: String,
+        /// Its lines
+        #[serde(skip)]
+        characters: Arc<ShrinkTable>,
+    },
     /// The space around a text is not part of it.
     Space,
     /// A text that is one of the participant's codes comes back as what that code stands for.
@@ -100,7 +110,7 @@ impl LossKind {
 
     fn fold_text(&self, text: String) -> Option<String> {
         let folded = match self {
-            Self::Charset { charset } if charset == "cp932" => text.chars().map(cp932_twin).collect(),
+            Self::Charset { charset } if is_limited(charset) => text.chars().map(cp932_twin).collect(),
             Self::JsonText => match json::parse(&text) {
                 Ok(node) => Some(json::compact(&node)).filter(|text| !matches!(text.as_str(), "null" | "\"\""))?,
                 Err(_) => text,
@@ -110,6 +120,7 @@ impl LossKind {
                 let missing = width.saturating_sub(text.chars().count());
                 std::iter::repeat_n(*pad, missing).chain(text.chars()).collect()
             }
+            Self::Shrunk { characters, .. } => characters.shrunk(&text).into_owned(),
             Self::Space => text.trim().to_owned(),
             Self::Absent { .. }
             | Self::Charset { .. }
@@ -162,6 +173,11 @@ fn has_spelling(notation: &str, date: &PartialDate) -> bool {
         "slash" => raw.is_ascii() && (is_year || raw.contains('/')),
         _ => true,
     }
+}
+
+/// True for a charset that has not every character.
+pub(crate) fn is_limited(charset: &str) -> bool {
+    matches!(charset, "cp932" | "iso-2022-jp")
 }
 
 /// The character of CP932 that stands for this one: systems differ in which of the two they read from the same bytes.

@@ -10,6 +10,11 @@ use crate::layout::Layout;
 use crate::tables::Tables;
 
 impl Tables {
+    /// All schedules, by name.
+    pub fn schedules(&self) -> impl Iterator<Item = (&str, &Schedule)> {
+        self.schedules.iter().map(|(name, schedule)| (name.as_str(), schedule))
+    }
+
     /// A schedule, by its name.
     pub fn schedule(&self, name: &str) -> Option<&Schedule> {
         self.schedules.get(name)
@@ -40,12 +45,18 @@ impl Tables {
     /// What a record breaks by itself, as warnings of its row: the sender sees at once that an age or a week is wrong.
     pub(crate) fn schedule_warnings(&self, layout: &Layout, row: u64, record: &Record) -> Vec<RowFault> {
         let Some((kind, schedule)) = self.scheduled(record) else { return Vec::new() };
-        let (Some((dose, recipient)), Some(rule)) = (kind.dose_of(record), &kind.schedule) else { return Vec::new() };
-        let column = layout.rows.iter().find(|row| row.field.key == rule.given_on).map(|row| row.column.clone());
-        let flags = schedule.own_flags(&dose, &recipient);
+        let Some((dose, recipient)) = kind.dose_of(record) else { return Vec::new() };
+        self.schedule_faults(layout, row, schedule.own_flags(&dose, &recipient))
+    }
+
+    /// Broken rules as warnings of the row that the dose came in, each at the column of the day it was given.
+    pub fn schedule_faults(&self, layout: &Layout, row: u64, flags: Vec<ScheduleFlag>) -> Vec<RowFault> {
+        let rule = self.kind(layout.kind()).and_then(|kind| kind.schedule.as_ref());
+        let column = rule.and_then(|rule| layout.rows.iter().find(|row| row.field.key == rule.given_on));
+        let column = column.map(|row| row.column.clone()).unwrap_or_default();
         let warning = |flag: ScheduleFlag| RowFault {
             row,
-            column: column.clone().unwrap_or_default(),
+            column: column.clone(),
             code: RowCode::ScheduleBroken,
             reason: flag.reason,
         };

@@ -122,9 +122,10 @@ fn slashes(path: &Path) -> String {
     parts.join("/")
 }
 
-const READ: [(&str, &str); 8] = [
+const READ: [(&str, &str); 9] = [
     ("calendars", ".toml"),
     ("cases", ".toml"),
+    ("characters", ".csv"),
     ("codes", ".csv"),
     ("kinds", ".toml"),
     ("municipalities", ".csv"),
@@ -133,9 +134,10 @@ const READ: [(&str, &str); 8] = [
     ("tables", ".toml"),
 ];
 
-static BUILTIN: [(&str, Dir<'static>); 9] = [
+static BUILTIN: [(&str, Dir<'static>); 10] = [
     ("calendars", include_dir!("$CARGO_MANIFEST_DIR/calendars")),
     ("cases", include_dir!("$CARGO_MANIFEST_DIR/cases")),
+    ("characters", include_dir!("$CARGO_MANIFEST_DIR/characters")),
     ("codes", include_dir!("$CARGO_MANIFEST_DIR/codes")),
     ("kinds", include_dir!("$CARGO_MANIFEST_DIR/kinds")),
     ("municipalities", include_dir!("$CARGO_MANIFEST_DIR/municipalities")),

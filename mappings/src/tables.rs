@@ -15,7 +15,7 @@ use crate::case::Case;
 use crate::code_list::CodeList;
 use crate::code_table::CodeTable;
 use crate::fault::{Faults, TableFault};
-use crate::identifier_file::IdentifierSystem;
+use crate::identifier_file::{IdentifierSystem, OidForm};
 use crate::layout::Layout;
 use crate::load;
 use crate::scheme_file::Scheme;
@@ -30,6 +30,7 @@ pub struct Tables {
     pub(crate) policy: Policy,
     pub(crate) municipalities: History,
     pub(crate) systems: Vec<IdentifierSystem>,
+    pub(crate) oid_forms: Vec<OidForm>,
     pub(crate) calendars: BTreeMap<String, Calendar>,
     pub(crate) schedules: BTreeMap<String, Schedule>,
     pub(crate) schemes: Vec<Scheme>,
@@ -97,9 +98,16 @@ impl Tables {
 
     /// A system of subject identifiers, by its name or one of its URIs.
     pub fn identifier_system(&self, uri_or_name: &str) -> Option<&IdentifierSystem> {
+        let wanted = self.url_of(uri_or_name);
         self.systems
             .iter()
-            .find(|system| system.name.as_str() == uri_or_name || system.uris.iter().any(|uri| uri == uri_or_name))
+            .find(|system| system.name.as_str() == wanted || system.uris.iter().any(|uri| self.url_of(uri) == wanted))
+    }
+
+    /// The URL of a system that may be called by an OID; any other name as it is.
+    pub fn url_of<'a>(&'a self, uri: &'a str) -> &'a str {
+        let form = self.oid_forms.iter().find(|form| form.oids.iter().any(|oid| oid == uri));
+        form.map_or(uri, |form| &form.url)
     }
 
     /// One of the hub's own code lists.

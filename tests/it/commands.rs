@@ -38,6 +38,8 @@ const COMMANDS: [&str; 27] = [
     "registry import",
     "registry list",
     "registry show",
+    "schedules next",
+    "schedules show",
     "serve",
 ];
 

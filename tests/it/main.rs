@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod arrows;
+mod booking;
+mod characters;
 mod citizen;
 mod commands;
 mod coverage;
 mod crash;
 mod decisions;
+mod doses;
 mod edge;
 mod faults;
 mod fhir_oracle;
 mod files;
+mod identifiers;
 mod leaves;
 mod mailbox;
 mod mtls;
@@ -23,3 +27,4 @@ mod routing;
 mod sixth_kind;
 mod strings;
 mod submit;
+mod withdrawal;

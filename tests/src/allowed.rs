@@ -20,6 +20,7 @@ const HEADERS: [&str; 15] = [
     "tsunagi-channel",
     "tsunagi-directive",
     "tsunagi-layout",
+    "tsunagi-shrunk",
 ];
 
 /// The one header that every answer must carry, whatever it is.

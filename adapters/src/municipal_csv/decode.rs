@@ -7,15 +7,15 @@ use tsunagi_core::document::{Content, Document, Row};
 use tsunagi_core::fault::RowFault;
 
 use super::charset::Charset;
-use super::text::Text;
+use super::text::{DAMAGED, Text};
 use crate::fault::{malformed, unread, unreadable};
 use crate::plug::{PayloadFault, Rows, Source};
 
 pub(super) fn decode<'a>(source: Box<dyn Source + 'a>, charset: Option<&str>) -> Result<Rows<'a>, PayloadFault> {
     let Some(charset) = charset.map_or(Some(Charset::Utf8), Charset::parse) else {
         return Err(unreadable(
-            "宣言された文字コードには対応していません。UTF-8またはCP932（Shift_JIS）で送ってください",
-            "the declared charset is not supported; send UTF-8 or CP932 (Shift_JIS)",
+            "宣言された文字コードには対応していません。UTF-8、CP932（Shift_JIS）、ISO-2022-JPのいずれかで送ってください",
+            "the declared charset is not supported; send UTF-8, CP932 (Shift_JIS) or ISO-2022-JP",
         ));
     };
     let mut lines = Lines { text: Text::open(source, charset)? };
@@ -115,6 +115,7 @@ struct Line {
 enum Defect {
     AfterQuote,
     BreaksOff,
+    Damaged,
     TooLong,
     Unclosed,
 }
@@ -127,6 +128,10 @@ impl Defect {
                 "text after a closing quote; a quote inside a cell is doubled",
             ),
             Self::BreaksOff => ("本文を読み取れませんでした", "the body could not be read"),
+            Self::Damaged => (
+                "この行はISO-2022-JPとして読めません。漢字の後、行の終わりまでにESC ( Bで戻します",
+                "this line is not ISO-2022-JP; after two-byte characters it returns to ASCII (ESC ( B) before its end",
+            ),
             Self::TooLong => (
                 "1行が1 MiBを超えています。引用符の閉じ忘れがないか確かめてください。以降の行は読めません",
                 "the row is longer than 1 MiB, as one with a quote that is not closed; nothing after it can be read",
@@ -162,6 +167,10 @@ impl Lines<'_> {
             return None;
         }
         let mut line = cells(whole, width);
+        if self.text.is_read_by_line() && whole.contains(DAMAGED) {
+            let at = line.cells.iter().position(|cell| cell.contains(DAMAGED));
+            line.defect = Some((at.unwrap_or_default(), Defect::Damaged));
+        }
         if length > LONGEST {
             let at = line.defect.map_or(0, |(at, _)| at);
             line.defect = Some((at, Defect::TooLong));

@@ -15,8 +15,8 @@ pub(super) fn encode(documents: &[Document], shape: &Shape) -> Result<Vec<u8>, V
         return Err(vec![malformed(
             0,
             "",
-            "この文字コードでは書けません。utf-8・utf-8-bom・cp932のいずれかです",
-            "cannot write this charset; it is one of utf-8, utf-8-bom, cp932",
+            "この文字コードでは書けません。utf-8・utf-8-bom・cp932・iso-2022-jpのいずれかです",
+            "cannot write this charset; it is one of utf-8, utf-8-bom, cp932, iso-2022-jp",
         )]);
     };
     if shape.columns.is_empty() {

@@ -1,5 +1,5 @@
-//! CSV files of municipal health systems (自治体システムのCSV): RFC 4180 in UTF-8, with or without a byte order mark, or
-//! in CP932. The first line names the columns; a document is one line.
+//! CSV files of municipal health systems (自治体システムのCSV): RFC 4180 in UTF-8, with or without a byte order mark,
+//! in CP932 or in ISO-2022-JP. The first line names the columns; a document is one line.
 //!
 //! Cells are data: one that a spreadsheet would take for a formula (`=1+1`, `+81…`, `@…`) is read and written as it
 //! stands, because changing it would change a record, and the files go between systems, not into spreadsheets.

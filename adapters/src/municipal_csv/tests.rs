@@ -8,6 +8,7 @@ use super::MunicipalCsv;
 use crate::contract::{self, Sample, adapter_contract};
 use crate::plug::{Adapter, Envelope, Payload, Shape};
 
+mod iso2022jp;
 mod stream;
 
 const VACCINATION: Sample = (include_bytes!("../../fixtures/municipal_csv/vaccination_cp932.csv"), Some("Windows-31J"));

@@ -12,11 +12,20 @@ use crate::plug::{PayloadFault, Source};
 pub(super) struct Text<'a> {
     source: Box<dyn Source + 'a>,
     decoder: Decoder,
+    /// Where every line is decoded by itself: how far the line that is being read is sound.
+    by_line: Option<Line>,
     bytes: Vec<u8>,
     window: String,
     /// Where in the window the rest begins.
     at: usize,
     state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// The rest of it is passed over.
+    Damaged,
+    Sound,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +38,16 @@ enum State {
 
 impl<'a> Text<'a> {
     /// Reads the whole source once, so that bytes outside the charset are known before a row is given, and goes back
-    /// to its beginning.
+    /// to its beginning. Not of ISO-2022-JP, where a line that cannot be read damages only itself: see [`DAMAGED`].
     pub(super) fn open(mut source: Box<dyn Source + 'a>, charset: Charset) -> Result<Self, PayloadFault> {
-        check(source.as_mut(), charset)?;
-        source.seek(SeekFrom::Start(0)).map_err(|_| unread())?;
+        if charset != Charset::Iso2022Jp {
+            check(source.as_mut(), charset)?;
+            source.seek(SeekFrom::Start(0)).map_err(|_| unread())?;
+        }
         Ok(Self {
             source,
             decoder: charset.decoder(),
+            by_line: (charset == Charset::Iso2022Jp).then_some(Line::Sound),
             bytes: vec![0; PIECE],
             window: String::new(),
             at: 0,
@@ -56,6 +68,11 @@ impl<'a> Text<'a> {
     /// True if it is over because the source failed.
     pub(super) fn is_broken(&self) -> bool {
         self.state == State::Failed
+    }
+
+    /// True if the text may have [`DAMAGED`] in it.
+    pub(super) fn is_read_by_line(&self) -> bool {
+        self.by_line.is_some()
     }
 
     /// Takes `length` bytes off the rest.
@@ -79,6 +96,13 @@ impl<'a> Text<'a> {
         };
         let piece = self.bytes.get(..length).unwrap_or_default();
         let is_last = length < self.bytes.len();
+        if let Some(line) = self.by_line {
+            self.by_line = Some(decode_lines(&mut self.decoder, line, piece, &mut self.window, is_last));
+            if is_last {
+                self.state = State::Ended;
+            }
+            return;
+        }
         self.window.reserve(room_for(&self.decoder, length));
         let (result, _) = self.decoder.decode_to_string_without_replacement(piece, &mut self.window, is_last);
         match result {
@@ -88,6 +112,44 @@ impl<'a> Text<'a> {
             DecoderResult::Malformed(..) | DecoderResult::OutputFull => self.state = State::Failed,
         }
     }
+}
+
+/// Stands in the text for what could not be read of a line. No charset that is read line by line has it.
+pub(super) const DAMAGED: char = '\u{ffff}';
+
+/// Decodes a piece line by line, each from the state of ASCII: no line end is part of another character. A line that is
+/// not in ASCII at its end is damaged too, for what follows its last escape may be anything. The quote after the mark ends
+/// a quoted cell whose own closing quote was among that.
+fn decode_lines(decoder: &mut Decoder, mut line: Line, piece: &[u8], window: &mut String, is_last: bool) -> Line {
+    let mut decode = |line: Line, bytes: &[u8], window: &mut String, is_end: bool| {
+        if line == Line::Sound {
+            window.reserve(room_for(decoder, bytes.len()));
+            let (result, _) = decoder.decode_to_string_without_replacement(bytes, window, is_end);
+            if result == DecoderResult::InputEmpty {
+                if is_end {
+                    *decoder = Charset::Iso2022Jp.decoder();
+                }
+                return Line::Sound;
+            }
+            // Of an unfinished line nothing is taken yet, but it may have been looked at: it is added to, not cut back.
+            window.push(DAMAGED);
+            window.push('"');
+        }
+        if is_end {
+            *decoder = Charset::Iso2022Jp.decoder();
+            window.extend(bytes.last().map(|byte| char::from(*byte)));
+            return Line::Sound;
+        }
+        Line::Damaged
+    };
+    for part in piece.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+        line = decode(line, part, window, part.ends_with(b"\n") || part.ends_with(b"\r"));
+    }
+    if is_last {
+        line = decode(line, b"\n", window, true);
+        window.pop();
+    }
+    line
 }
 
 /// Decodes everything and keeps nothing.

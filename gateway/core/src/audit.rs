@@ -124,7 +124,8 @@ pub struct AuditEvent {
     /// The version of the policy it was decided by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
-    /// A reason code: of a denial, of a refused row, of a settled delivery.
+    /// A reason code: of a denial, of a refused row, of a settled delivery; of one that leaves, `shrunk:` and the columns in
+    /// which characters were written otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The other tenant of a request.
@@ -142,6 +143,10 @@ pub struct AuditEvent {
     /// The municipality code as sent and as resolved, where they differ after a merger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub municipalities: Vec<String>,
+    /// The rules of its schedule that a dose broke (間違い接種), for the municipality whose log this is. They may rest on
+    /// doses that the sender may not know of: a view of the event for anybody else leaves them out.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rules_broken: BTreeSet<String>,
 }
 
 impl AuditEvent {
@@ -168,6 +173,7 @@ impl AuditEvent {
             delivery: None,
             directive: None,
             municipalities: Vec::new(),
+            rules_broken: BTreeSet::new(),
         }
     }
 }

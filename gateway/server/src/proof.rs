@@ -32,6 +32,36 @@ mod tests {
 
     use super::*;
 
+    /// A layout in a charset that has not every character, with and without a table of what to write instead.
+    #[test]
+    fn charsets_and_tables_of_characters_are_proved() {
+        let own = include_str!("../../../mappings/tables/municipal_csv/vaccination_modern.toml");
+        let charset = own.lines().find(|line| line.starts_with("charset")).unwrap();
+        let mut equal = Vec::new();
+        for lines in [
+            "charset = \"cp932\"",
+            "charset = \"cp932\"\nshrink = \"cp932\"",
+            "charset = \"iso-2022-jp\"",
+            "charset = \"iso-2022-jp\"\nshrink = \"jis_x_0208\"",
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let at = folder.path().join("tables/municipal_csv");
+            std::fs::create_dir_all(&at).unwrap();
+            std::fs::write(at.join("vaccination_modern.toml"), own.replace(charset, lines)).unwrap();
+            let tables = Tables::with_folder(folder.path()).unwrap();
+            let id = tsunagi_core::id::LayoutId::parse("municipal_csv/vaccination_modern").unwrap();
+            let layout = tables.layout(&id).unwrap();
+            let proof = tables.prove(layout, 300, date(2026, 6, 1), &through_bytes);
+            assert_eq!(proof.failures, [], "{lines}");
+            let certificate = tables.certificate(layout, date(2026, 6, 1)).unwrap();
+            let words = certificate.losses.iter().any(|loss| loss.words.en.contains("characters/"));
+            assert_eq!(words, lines.contains("shrink"), "{lines}: the loss is declared");
+            equal.push(proof.equal);
+        }
+        // Nearly every record made for the proof has something that JIS X 0208 has not: those prove what is held.
+        assert!(equal[0] >= 15 && equal[1] >= 15, "{equal:?} came back");
+    }
+
     /// Every layout, through its real bytes.
     #[test]
     fn every_built_in_layout_is_proved() {

@@ -8,6 +8,7 @@ mod tree;
 use tsunagi_core::document::{Content, Node, Row};
 use tsunagi_core::fault::Bilingual;
 
+pub(crate) use pointer::step as pointer_step;
 pub(crate) use tree::TreePath;
 
 /// How the paths of a wire format are written.
@@ -22,14 +23,14 @@ pub(crate) enum Notation {
 }
 
 /// A parsed path.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Path {
     Column(Column),
     Tree(TreePath),
 }
 
 /// A column, with the place where the layout's own files have it: tried first, for most files are in that order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
     name: String,
     usual: usize,
@@ -50,6 +51,14 @@ impl Path {
             Notation::Column => Ok(Self::Column(Column { name: text.to_owned(), usual })),
             Notation::Element => element::parse(text).map(Self::Tree),
             Notation::Pointer => pointer::parse(text).map(Self::Tree),
+        }
+    }
+
+    /// The names on the way as a JSON pointer, without positions in arrays; `None` for a column.
+    pub(crate) fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Column(_) => None,
+            Self::Tree(path) => Some(path.names().map(pointer::step).collect()),
         }
     }
 

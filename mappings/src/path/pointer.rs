@@ -26,6 +26,11 @@ pub(super) fn parse(text: &str) -> Result<TreePath, Bilingual> {
     Ok(TreePath { steps })
 }
 
+/// One step of a pointer.
+pub(crate) fn step(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
 fn position(token: &str) -> Option<usize> {
     let is_index = token == "0" || !token.starts_with('0');
     (is_index && !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit())).then(|| token.parse().ok())?

@@ -34,6 +34,11 @@ pub(super) struct Condition {
 }
 
 impl TreePath {
+    /// The names of the members on the way.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.name.as_str())
+    }
+
     /// Calls `see` with each node at this path that is not null, until it returns true. Returns whether it did.
     pub(crate) fn visit<'a>(&self, root: &'a Node, see: &mut dyn FnMut(&'a Node) -> bool) -> bool {
         visit(&self.steps, root, see)

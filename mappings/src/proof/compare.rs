@@ -8,7 +8,7 @@ use tsunagi_core::kind::{Field, Kind};
 use tsunagi_core::record::Record;
 use tsunagi_core::value::Value;
 
-use super::generate::BEYOND_CP932;
+use super::generate::{BEYOND_CP932, BEYOND_JIS};
 use crate::certificate::Certificate;
 use crate::layout::Layout;
 use crate::loss::LossKind;
@@ -41,7 +41,7 @@ impl Expected {
             if !is_lost && losses.iter().any(|loss| loss.holds(values)) {
                 expected.held_in_writing.insert(key.clone());
             }
-            if !is_lost && certificate.charset == "cp932" && values.iter().any(is_beyond) {
+            if !is_lost && values.iter().any(|value| is_beyond(&certificate.charset, &losses, value)) {
                 expected.held_in_bytes.insert(key.clone());
             }
             let has_default = losses.iter().any(|loss| matches!(loss, LossKind::Absent { .. }));
@@ -111,9 +111,17 @@ fn fold(losses: &[&LossKind], value: &Value) -> Option<Value> {
     losses.iter().try_fold(value.clone(), |value, loss| loss.fold(value))
 }
 
-fn is_beyond(value: &Value) -> bool {
-    match value {
-        Value::Text(text) => text.contains(BEYOND_CP932),
+/// True if the charset has no place for what is written of a value.
+fn is_beyond(charset: &str, losses: &[&LossKind], value: &Value) -> bool {
+    let Value::Text(text) = value else { return false };
+    let table = losses.iter().find_map(|loss| match loss {
+        LossKind::Shrunk { characters, .. } => Some(characters),
+        _ => None,
+    });
+    let text = table.map_or(text.into(), |table| table.shrunk(text));
+    match charset {
+        "cp932" => text.contains(BEYOND_CP932),
+        "iso-2022-jp" => text.contains(BEYOND_CP932) || text.contains(BEYOND_JIS),
         _ => false,
     }
 }

@@ -272,6 +272,10 @@ const POOLS: [&str; 9] = [
     "𠮷\u{1F}辻\u{E0100}\u{1F}萊\u{1F}龢\u{1F}彤\u{1F}é\u{1F}한\u{1F}\u{10DE92}\u{1F}\u{E000}\u{1F}👶",
 ];
 
+/// The other characters of the generator that JIS X 0208 has no place for.
+pub(super) const BEYOND_JIS: [char; 16] =
+    ['髙', '﨑', '①', '㈱', 'Ⅳ', '℡', 'ｱ', 'ﾝ', 'ｶ', 'ﾞ', 'ﾊ', 'ﾟ', 'ｰ', '｡', '･', 'ﾂ'];
+
 /// The characters of the generator that CP932 has no place for.
 pub(super) const BEYOND_CP932: [char; 10] =
     ['𠮷', '\u{E0100}', '萊', '龢', '彤', 'é', '한', '\u{10DE92}', '\u{E000}', '👶'];

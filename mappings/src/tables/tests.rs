@@ -1,6 +1,7 @@
 //! The compiled-in data: no faults, every case holds, every layout carries what it says it carries.
 
 mod birth_certificate;
+mod oid_forms;
 mod values;
 
 use std::collections::BTreeSet;

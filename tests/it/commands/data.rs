@@ -233,3 +233,62 @@ fn a_reader_that_goes_away_ends_a_command_quietly() {
     assert!(!said.contains("panicked"), "{said}");
     run(folder.path(), &[], &["exchanges", "list"]).ended(0);
 }
+
+#[test]
+fn schedules_say_when_the_next_dose_may_be_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // options, exit code, state, first day, last day
+    let vectors = [
+        (
+            "hepatitis_b --born 2026-01-15 --given 2026-04-01 --as-of 2026-04-02",
+            0,
+            "bookable",
+            "2026-04-29",
+            "2027-01-14",
+        ),
+        (
+            "hepatitis_b --born 2026-01-15 --given 2026-04-01 --given 2026-04-29 --as-of 2026-05-01",
+            0,
+            "bookable",
+            "2026-08-19",
+            "2027-01-14",
+        ),
+        ("rotavirus_1 --born 2026-04-01 --as-of 2026-04-01", 0, "bookable", "2026-05-13", "2026-07-14"),
+        (
+            "rotavirus_5 --born 2026-04-01 --given 2026-05-13 --as-of 2026-05-14",
+            0,
+            "bookable",
+            "2026-06-10",
+            "2026-11-11",
+        ),
+        ("bcg --born 2025-03-01 --as-of 2026-02-28", 0, "bookable", "2026-02-28", "2026-02-28"),
+        ("bcg --born 2024-02-29 --as-of 2025-03-01", 1, "closed", "", "2025-02-28"),
+        ("rsv_maternal --gestation 27+6 --as-of 2026-05-01", 0, "bookable", "2026-05-02", "2026-07-03"),
+        ("rsv_maternal --gestation 37+0 --as-of 2026-05-01", 1, "closed", "", "2026-04-30"),
+        ("rsv_maternal --as-of 2026-05-01", 1, "needs_gestation", "", ""),
+        ("hpv_9 --born 2013-05-01 --as-of 2026-05-01", 1, "needs_sex", "", ""),
+        ("hepatitis_b --given 2026-04-01 --as-of 2026-05-01", 1, "needs_birth_date", "", ""),
+    ];
+    for (line, code, state, earliest, latest) in vectors {
+        let said = en(folder, &format!("schedules next {line} --json")).ended(code).json();
+        let day = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
+        assert_eq!(
+            (day("state"), day("earliest"), day("latest")),
+            (state.into(), earliest.into(), latest.into()),
+            "{line}"
+        );
+    }
+    let next = "schedules next hib --born 2026-01-15 --given 2026-04-01 --as-of 2026-04-02";
+    assert!(en(folder, next).ended(0).out().contains("from 2026-04-22 where the doctor"));
+    assert!(ja(folder, next).ended(0).out().contains("2回目: 2026-04-29 から"));
+    en(folder, "schedules next frog").ended(64);
+    en(folder, "schedules next rsv_maternal --gestation 28+7").ended(64);
+
+    let all = en(folder, "schedules show --json").ended(0).json();
+    assert!(all.as_array().unwrap().len() > 10);
+    let one = en(folder, "schedules show hepatitis_b --json").ended(0).json();
+    assert_eq!(one[0]["doses"][2]["after"][0]["at_least"]["en"], "139 days");
+    assert!(ja(folder, "schedules show hepatitis_b").ended(0).out().contains("1歳に至るまで"));
+    en(folder, "schedules show frog").ended(64);
+}

@@ -3,6 +3,7 @@
 use jiff::ToSpan;
 use jiff::civil::Date;
 
+use crate::fault::Bilingual;
 use crate::partial_date::PartialDate;
 
 use super::{Dose, DoseRule, Recipient, Schedule, Series, Whose};
@@ -44,10 +45,48 @@ pub enum NotBookable {
     NeedsBirthDate,
     /// It is not known how far the pregnancy is.
     NeedsGestation,
+    /// It is not offered to every sex, and the sex is not known.
+    NeedsSex,
     /// Not offered to this sex.
     NotForSex,
     /// The schedule does not have the vaccine, or not yet or no longer.
     NotScheduled,
+}
+
+impl NotBookable {
+    /// The reason as users see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed { .. } => "closed",
+            Self::Complete => "complete",
+            Self::NeedsBirthDate => "needs_birth_date",
+            Self::NeedsDoseDate => "needs_dose_date",
+            Self::NeedsGestation => "needs_gestation",
+            Self::NeedsSex => "needs_sex",
+            Self::NotForSex => "not_for_sex",
+            Self::NotScheduled => "not_scheduled",
+        }
+    }
+
+    /// The reason in words.
+    pub fn words(self) -> Bilingual {
+        let (ja, en) = match self {
+            Self::Closed { last } => {
+                return Bilingual::new(format!("対象期間は {last} で終わりました"), format!("the last day was {last}"));
+            }
+            Self::Complete => ("定められた回数を終えています", "all doses were given"),
+            Self::NeedsBirthDate => ("日までの生年月日が必要です", "the date of birth is needed to the day"),
+            Self::NeedsDoseDate => (
+                "間隔の起点となる接種の年月日が必要です",
+                "the day of the dose that the interval counts from is needed",
+            ),
+            Self::NeedsGestation => ("妊娠週数が必要です", "how far the pregnancy is, is needed"),
+            Self::NeedsSex => ("性別が必要です", "the sex is needed"),
+            Self::NotForSex => ("この性別は対象ではありません", "not offered to this sex"),
+            Self::NotScheduled => ("このワクチンの予防接種スケジュールはありません", "no schedule has this vaccine"),
+        };
+        Bilingual::new(ja, en)
+    }
 }
 
 impl Schedule {
@@ -61,8 +100,10 @@ impl Schedule {
         today: Date,
     ) -> Result<Booking, NotBookable> {
         let series = self.series_for(history, vaccine, recipient, today)?;
-        if recipient.sex.as_ref().is_some_and(|sex| series.not_for_sex.contains(sex)) {
-            return Err(NotBookable::NotForSex);
+        match &recipient.sex {
+            Some(sex) if series.not_for_sex.contains(sex) => return Err(NotBookable::NotForSex),
+            None if !series.not_for_sex.is_empty() => return Err(NotBookable::NeedsSex),
+            Some(_) | None => {}
         }
         let given = series.doses_of(history);
         let next = given.iter().map(|(at, _)| at + 1).max().unwrap_or(0);

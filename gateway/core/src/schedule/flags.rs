@@ -44,6 +44,21 @@ pub enum FlagCode {
 }
 
 impl FlagCode {
+    /// The code as the audit log has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Between => "between",
+            Self::Gestation => "gestation",
+            Self::Interval => "interval",
+            Self::IntervalByDoctor => "interval_by_doctor",
+            Self::NoSuchDose => "no_such_dose",
+            Self::NotForSex => "not_for_sex",
+            Self::NotInForce => "not_in_force",
+            Self::TooEarly => "too_early",
+            Self::TooLate => "too_late",
+        }
+    }
+
     /// True if the record of the dose alone tells it; false if it takes the history.
     pub fn is_own(self) -> bool {
         !matches!(self, Self::Between | Self::Interval | Self::IntervalByDoctor)
@@ -57,6 +72,14 @@ impl Schedule {
         let mut flags = self.flags(&[], dose, recipient);
         flags.retain(|flag| flag.code.is_own());
         flags
+    }
+
+    /// True if other doses of the person have a say in whether this one keeps the rules.
+    pub fn looks_back(&self, dose: &Dose) -> bool {
+        let of_vaccine = self.series.iter().filter(|series| series.vaccines.contains(&dose.vaccine));
+        let mut rules = of_vaccine.filter_map(|series| series.doses.get(series.position(dose)?));
+        rules.any(|rule| !rule.after.is_empty())
+            || self.between.iter().any(|between| between.vaccines.contains(&dose.vaccine))
     }
 
     /// All rules that a dose broke, given the other doses of the same person; the dose itself may be among them. Where

@@ -11,6 +11,7 @@ mod mappings;
 mod municipalities;
 mod output;
 mod registry;
+mod schedules;
 mod serve;
 
 use std::ffi::OsString;
@@ -70,6 +71,9 @@ enum Command {
     /// Record kinds: list, show
     #[command(subcommand, after_help = "Example:\n  tsunagi kinds show vaccination")]
     Kinds(kinds::KindsCommand),
+    /// When a dose may be given: show, next
+    #[command(subcommand, after_help = "Example:\n  tsunagi schedules next bcg --born 2026-01-15 --as-of 2026-05-01")]
+    Schedules(schedules::SchedulesCommand),
     /// Mapping tables: check, coverage, loss, try
     #[command(subcommand, after_help = "Example:\n  tsunagi mappings try municipal_csv/vaccination_legacy file.csv")]
     Mappings(mappings::MappingsCommand),
@@ -240,6 +244,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFaul
         Command::Mappings(command) => mappings::run(context, &command).await,
         Command::Municipalities(command) => municipalities::run(context, &command),
         Command::Registry(command) => registry::run(context, command).await,
+        Command::Schedules(command) => schedules::run(context, &command),
         Command::Serve => serve::run(context).await,
     }
 }

@@ -21,8 +21,10 @@ pub struct Ready {
     pub disclosure: Disclosure,
     /// In the receiver's layout.
     pub document: Document,
-    /// The event of its leaving.
+    /// The event of its leaving; its reason names the columns in which characters were shrunk.
     pub event: AuditEvent,
+    /// Characters were written otherwise (縮退), as the layout's table says.
+    pub is_shrunk: bool,
 }
 
 /// Why a delivery cannot go as it is; it is held for a person.
@@ -78,11 +80,15 @@ pub fn prepare(
         Disclosure::new(permit, kind, vec![claimed.record.clone()]).map_err(|_| hold("permit_does_not_fit"))?;
     event.classes = disclosure.classes_seen(kind);
     let record = disclosure.records().first().ok_or_else(|| hold("nothing_left_to_disclose"))?;
-    let document = tables.localize(layout, &record.record, row, today).map_err(|faults| {
+    let localized = tables.localize_noting(layout, &record.record, row, today).map_err(|faults| {
         gateway.coverage.add_unwritable(today, &channel.id, (tables, layout), &record.record);
         hold(faults.first().map_or("unmapped", |fault| fault.code.as_str()))
     })?;
-    Ok(Ready { disclosure, document, event })
+    let tsunagi_mappings::Localized { document, shrunk } = localized;
+    if !shrunk.is_empty() {
+        event.reason = Some(format!("shrunk:{}", shrunk.join(",")));
+    }
+    Ok(Ready { disclosure, document, event, is_shrunk: !shrunk.is_empty() })
 }
 
 /// The settlement of a delivery that is held.

@@ -34,6 +34,8 @@ pub struct Batch {
     pub layout: LayoutId,
     /// How many rows it has.
     pub rows: usize,
+    /// The rows in which characters were written otherwise, from 1.
+    pub shrunk: Vec<u64>,
     /// The bytes.
     pub call: PermittedCall,
 }
@@ -130,14 +132,14 @@ async fn pull_channel(
                 give_back(gateway, channel, &id, behind, "waits_behind_held", call).await?;
                 claimed.retain(|c| !blocked.contains(&c.record.subject));
             }
-            Encoded::Payload { call: outbound, events } => {
+            Encoded::Payload { call: outbound, events, shrunk } => {
                 let rests_on = claimed.iter().map(|c| (c.record.subject.clone(), c.subject_version)).collect();
                 let note = Note { events, rests_on, directive: None };
                 match gateway.store.note(&channel.tenant, note).await {
                     Ok(_) => {
                         let rows = claimed.len();
                         let (channel, layout) = (channel.clone(), layout.id().clone());
-                        let batch = Batch { id, channel, layout, rows, call: outbound };
+                        let batch = Batch { id, channel, layout, rows, shrunk, call: outbound };
                         return Ok(Pulled::Batch(Box::new(batch)));
                     }
                     Err(StoreError::Stale) => {
@@ -174,7 +176,7 @@ enum Encoded {
     /// Some cannot go.
     Holds(Vec<Settlement>),
     /// All of them, as bytes, with their events.
-    Payload { call: PermittedCall, events: Vec<tsunagi_core::audit::AuditEvent> },
+    Payload { call: PermittedCall, events: Vec<tsunagi_core::audit::AuditEvent>, shrunk: Vec<u64> },
 }
 
 fn encode(
@@ -189,6 +191,7 @@ fn encode(
     let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
     let shape = shape(layout, Envelope::Batch);
     let (mut documents, mut disclosures, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let shrunk = ready.iter().filter(|one| one.is_shrunk).map(|one| one.document.row).collect();
     for one in ready {
         documents.push(one.document);
         disclosures.push(one.disclosure);
@@ -217,7 +220,7 @@ fn encode(
         tracing::error!(%fault, "a mailbox answer does not belong to its permits");
         Refusal::Internal
     })?;
-    Ok(Encoded::Payload { call, events })
+    Ok(Encoded::Payload { call, events, shrunk })
 }
 
 /// Gives leases back unused.

@@ -40,13 +40,15 @@ pub(super) async fn pull(
     let (content_type, bytes) = batch.call.into_payload();
     let mut response = answer::bytes_of(StatusCode::OK, &content_type, bytes);
     let rows = batch.rows.to_string();
+    let shrunk = batch.shrunk.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
     let said = [
         ("Tsunagi-Batch", batch.id.as_str()),
         ("Tsunagi-Batch-Rows", rows.as_str()),
         ("Tsunagi-Channel", batch.channel.id.as_str()),
         ("Tsunagi-Layout", batch.layout.as_str()),
+        ("Tsunagi-Shrunk", shrunk.as_str()),
     ];
-    for (name, value) in said {
+    for (name, value) in said.into_iter().filter(|(_, value)| !value.is_empty()) {
         if let Ok(value) = HeaderValue::from_str(value) {
             response.headers_mut().insert(name, value);
         }

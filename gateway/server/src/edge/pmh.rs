@@ -37,7 +37,10 @@ pub(super) async fn register(
         charset: charset_of(&headers),
     };
     let submitted = submit(&gateway, &call, inbound).await?;
-    let body = task_body(&call, &submitted.exchange, &submitted.rows);
+    let mut body = task_body(&call, &submitted.exchange, &submitted.rows);
+    if let (false, Some(members)) = (submitted.unknown_columns.is_empty(), body.as_object_mut()) {
+        members.insert("unknownColumns".to_owned(), json!(submitted.unknown_columns));
+    }
     let mut response = answer::json(StatusCode::ACCEPTED, MEDIA_TYPE, &body);
     let location = format!("/pmh/v1/{domain}/registrationTasks/{}", submitted.exchange);
     if let Ok(location) = HeaderValue::from_str(&location) {

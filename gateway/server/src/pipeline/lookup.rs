@@ -47,6 +47,7 @@ struct Found {
     subject: SubjectKey,
     channel: Channel,
     records: Vec<HeldRecord>,
+    hides: BTreeSet<FieldKey>,
     call: PermittedCall,
 }
 
@@ -58,8 +59,17 @@ pub struct Part {
     pub channel: Channel,
     /// The records as disclosed: without the fields the permit does not cover.
     pub records: Vec<HeldRecord>,
+    /// The fields of the kind that the permit does not cover, whether any record has them or not.
+    pub hides: BTreeSet<FieldKey>,
     /// The bytes, in the channel's layout.
     pub call: PermittedCall,
+}
+
+impl From<Found> for Part {
+    fn from(found: Found) -> Self {
+        let Found { subject, channel, records, hides, call } = found;
+        Self { subject, channel, records, hides, call }
+    }
 }
 
 /// The distinct open channels of the caller for lookups of kinds that `wanted` names.
@@ -172,10 +182,7 @@ pub async fn look_up_in(
         match gateway.store.note(tenant, Note { events, rests_on, directive }).await {
             // The leaves are on disk: what was found may be handed on.
             Ok(_) => {
-                return Ok(found
-                    .into_iter()
-                    .map(|f: Found| Part { subject: f.subject, channel: f.channel, records: f.records, call: f.call })
-                    .collect());
+                return Ok(found.into_iter().map(Part::from).collect());
             }
             Err(StoreError::Stale) => {}
             Err(error) => return Err(refusal_of(error)),
@@ -251,8 +258,10 @@ impl Asked<'_> {
         event.classes = disclosure.classes_seen(kind);
         event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
         let records = disclosure.records().to_vec();
+        let hidden = kind.fields.iter().filter(|field| !disclosure.permit().covers(field));
+        let hides = hidden.map(|field| field.key.clone()).collect();
         let call = self.encode(disclosure)?;
-        Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, call }))
+        Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, hides, call }))
     }
 
     /// Localizes and encodes what a disclosure holds, and binds the bytes to it.

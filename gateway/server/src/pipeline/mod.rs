@@ -2,6 +2,7 @@
 
 pub mod acting;
 pub mod coverage;
+mod history;
 pub mod lookup;
 pub mod place;
 pub mod rejections;

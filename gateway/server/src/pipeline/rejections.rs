@@ -7,9 +7,9 @@ use tsunagi_adapters::{Adapter, Envelope, Shape, adapter};
 use tsunagi_core::document::{Content, Document, Node, Row};
 use tsunagi_core::exchange::Exchange;
 use tsunagi_core::fault::{Lang, RowFault};
-use tsunagi_core::id::{ExchangeId, FormatName};
+use tsunagi_core::id::FormatName;
 use tsunagi_core::refusal::Refusal;
-use tsunagi_mappings::Tables;
+use tsunagi_mappings::{Layout, Tables};
 use tsunagi_store::{Rejection, RowPage, Storage};
 
 use super::lookup::content_type;
@@ -50,11 +50,34 @@ pub async fn rejection_file(
         }
         return trees(&all, lang);
     };
-    let mut table = Table::open(tables, exchange, &columns, lang)?;
-    while let Some(rejected) = pages.next().await? {
-        table.add(&rejected)?;
+    let layout = exchange.layout.as_ref().and_then(|id| tables.layout(id)).ok_or(Refusal::Internal)?;
+    // What was read of vendor rows and 外字 may have no place in the same charset: then it goes back in one that has all.
+    let charset = sender_charset(exchange.charset.as_deref(), layout.charset());
+    for charset in [charset, UTF_8] {
+        pages.next = Some(RowPage::FIRST);
+        if let Some(table) = table(layout, charset, &columns, lang, &mut pages).await? {
+            return Ok(table.finish());
+        }
     }
-    Ok(table.finish())
+    tracing::error!(exchange = %exchange.id, "rejections cannot be written");
+    Err(Refusal::Internal)
+}
+
+/// The table in one charset; `None` where that cannot hold it.
+async fn table(
+    layout: &Layout,
+    charset: &str,
+    columns: &[String],
+    lang: Lang,
+    pages: &mut Pages<'_>,
+) -> Result<Option<Table>, Refusal> {
+    let Some(mut table) = Table::open(layout, charset, columns, lang)? else { return Ok(None) };
+    while let Some(rejected) = pages.next().await? {
+        if !table.add(&rejected) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(table))
 }
 
 /// The refused rows of an exchange, page by page.
@@ -82,15 +105,13 @@ struct Table {
     /// Where the reason stands.
     at: usize,
     lang: Lang,
-    exchange: ExchangeId,
     /// What an empty file begins with, and so each page too.
     header: usize,
     bytes: Vec<u8>,
 }
 
 impl Table {
-    fn open(tables: &Tables, exchange: &Exchange, columns: &[String], lang: Lang) -> Result<Self, Refusal> {
-        let layout = exchange.layout.as_ref().and_then(|id| tables.layout(id)).ok_or(Refusal::Internal)?;
+    fn open(layout: &Layout, charset: &str, columns: &[String], lang: Lang) -> Result<Option<Self>, Refusal> {
         let reason_column = match lang {
             Lang::En => "reason",
             Lang::Ja => "理由",
@@ -101,19 +122,17 @@ impl Table {
             columns.push(reason_column.to_owned());
             columns.len() - 1
         });
-        let charset = sender_charset(exchange.charset.as_deref(), layout.charset()).to_owned();
+        let charset = charset.to_owned();
         let columns = Arc::new(columns);
         let shape =
             Shape { columns: columns.as_ref().clone(), charset, crlf: layout.crlf(), envelope: Envelope::Batch };
         let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
-        let exchange = exchange.id.clone();
-        let mut table = Self { adapter, shape, columns, at, lang, exchange, header: 0, bytes: Vec::new() };
-        table.bytes = table.encode(&[])?;
-        table.header = table.bytes.len();
-        Ok(table)
+        let header = adapter.encode(&[], &shape).ok();
+        Ok(header.map(|bytes| Self { adapter, shape, columns, at, lang, header: bytes.len(), bytes }))
     }
 
-    fn add(&mut self, rejected: &[Rejection]) -> Result<(), Refusal> {
+    /// True if the charset could hold them.
+    fn add(&mut self, rejected: &[Rejection]) -> bool {
         let documents: Vec<Document> = (1u64..)
             .zip(rejected)
             .map(|(number, rejection)| {
@@ -129,16 +148,10 @@ impl Table {
                 Document { row: number, content: Content::Row(Row { columns: self.columns.clone(), cells }) }
             })
             .collect();
-        let page = self.encode(&documents)?;
-        self.bytes.extend_from_slice(page.get(self.header..).unwrap_or_default());
-        Ok(())
-    }
-
-    fn encode(&self, documents: &[Document]) -> Result<Vec<u8>, Refusal> {
-        self.adapter.encode(documents, &self.shape).map_err(|faults| {
-            tracing::error!(exchange = %self.exchange, faults = faults.len(), "rejections cannot be written");
-            Refusal::Internal
-        })
+        let page = self.adapter.encode(&documents, &self.shape);
+        let rows = page.as_ref().ok().and_then(|page| page.get(self.header..));
+        self.bytes.extend_from_slice(rows.unwrap_or_default());
+        page.is_ok()
     }
 
     fn finish(self) -> RejectionFile {
@@ -147,11 +160,14 @@ impl Table {
     }
 }
 
+const UTF_8: &str = "utf-8-bom";
+
 /// The charset the sender really used: what it declared, else what its layout says.
 fn sender_charset<'a>(declared: Option<&str>, of_layout: &'a str) -> &'a str {
     match declared.map(str::to_ascii_lowercase).as_deref() {
         Some("shift_jis" | "sjis" | "windows-31j" | "cp932" | "ms932" | "x-sjis") => "cp932",
-        Some("utf-8" | "utf8") if of_layout == "cp932" => "utf-8",
+        Some("iso-2022-jp" | "csiso2022jp") => "iso-2022-jp",
+        Some("utf-8" | "utf8") if matches!(of_layout, "cp932" | "iso-2022-jp") => "utf-8",
         _ => of_layout,
     }
 }

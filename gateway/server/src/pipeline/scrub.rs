@@ -2,6 +2,10 @@
 
 use tsunagi_core::document::{Content, Document, Node};
 use tsunagi_core::identifier;
+use tsunagi_core::kind::Kind;
+use tsunagi_core::record::Record;
+use tsunagi_core::value::{Value, ValueType};
+use tsunagi_store::Identifier;
 
 /// What stands in the place of a number that was taken out.
 const BLANK: &str = "";
@@ -56,6 +60,25 @@ fn digit(c: char) -> Option<char> {
         '\u{FF10}'..='\u{FF19}' => char::from_digit(u32::from(c) - 0xFF10, 10),
         _ => None,
     }
+}
+
+/// Every identifier the record names its subject by. 個人番号 leaves the record here and goes on only to become a
+/// keyed pseudonym.
+pub fn identifiers(kind: &Kind, record: &mut Record) -> Vec<Identifier> {
+    let mut found: Vec<Identifier> = kind
+        .identifiers_of(record)
+        .into_iter()
+        .map(|(system, value)| Identifier { system, value: tsunagi_core::sensitive::Sensitive::new(value) })
+        .collect();
+    for field in kind.fields.iter().filter(|field| field.value_type == ValueType::MyNumber) {
+        let named = kind.subject.identifiers.iter().find(|id| id.fields.as_slice() == [field.key.clone()]);
+        for value in record.take(&field.key) {
+            if let (Value::MyNumber(number), Some(named)) = (value, named) {
+                found.push(Identifier { system: named.system.clone(), value: number });
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -13,14 +13,14 @@ use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 use tsunagi_core::id::{ExchangeId, FormatName, LayoutId, RecordId, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::policy::{Acting, Decision, Flow, Question, decide};
-use tsunagi_core::record::Record;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode, Registry, Role};
-use tsunagi_core::value::{Value, ValueType};
+use tsunagi_core::value::Value;
 use tsunagi_mappings::{Context, Layout, Tables};
-use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Identifier, Intake, NewDelivery, NewRecord};
+use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead, Intake, NewDelivery, NewRecord};
 
 use super::coverage::{Passing, Tally};
+use super::history::hold_against_schedule;
 use super::place::{no_channel, place};
 use super::scrub;
 use super::sender::{check_my_number, check_sender};
@@ -30,6 +30,9 @@ use crate::spool::Spool;
 
 /// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between.
 const ROWS_PER_TRANSACTION: usize = 1_000;
+
+/// The most unknown names a receipt lists.
+const MOST_UNKNOWN: usize = 100;
 
 /// From this size on decoding is moved out of the way of the other requests of its thread.
 const LARGE_BYTES: u64 = 32 * 1024;
@@ -93,8 +96,8 @@ pub struct Submitted {
     pub counts: RowCounts,
     /// True if the same body was here before under the same idempotency key.
     pub repeated: bool,
-    /// Columns that the layout does not know: a misspelt header would otherwise go unnoticed.
-    pub unknown_columns: Vec<String>,
+    /// Columns, or members of JSON, that the layout does not know: a misspelt name would otherwise go unnoticed.
+    pub unknown_columns: BTreeSet<String>,
 }
 
 /// Takes in a payload. When it returns `Ok`, every row has its result on disk. However many rows there are, two chunks
@@ -133,29 +136,32 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     };
     let mut rows = rows.map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
 
-    let unknown_columns =
-        rows.peek().and_then(|row| row.as_ref().ok()).map(|document| intake.unknown_columns(document));
+    let mut unknown = rows.peek().map(|row| intake.unknown_columns(row)).unwrap_or_default();
     let mut submitted = Submitted {
         exchange: call.exchange.clone(),
         rows: Vec::new(),
         counts: RowCounts::default(),
         repeated: false,
-        unknown_columns: unknown_columns.unwrap_or_default(),
+        unknown_columns: BTreeSet::new(),
     };
     let mut next_chunk = || {
         let mut take = || {
-            let chunk: Vec<_> = rows.by_ref().take(ROWS_PER_TRANSACTION).map(|row| intake.row(row)).collect();
+            let taken = rows.by_ref().take(ROWS_PER_TRANSACTION);
+            let noted =
+                taken.inspect(|row| row.iter().for_each(|document| intake.note_unknown(document, &mut unknown)));
+            let chunk: Vec<_> = noted.map(|row| intake.row(row)).collect();
             (chunk, rows.peek().is_none())
         };
         if is_large { block_in_place(take) } else { take() }
     };
     let mut chunk = next_chunk();
     loop {
-        let (rows, complete) = chunk;
+        let (mut rows, complete) = chunk;
         if submitted.counts.rows() >= most && !rows.is_empty() {
             // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
             return Err(Refusal::TooLarge);
         }
+        hold_against_schedule(gateway, call, (&intake.tables, &intake.registry), &mut rows).await?;
         let keeping = keep(gateway, &mut head, rows, complete, &mut submitted);
         if complete {
             let kept = keeping.await?;
@@ -173,6 +179,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     if !submitted.repeated {
         gateway.coverage.add(call.today, intake.tally.into_coverage());
     }
+    submitted.unknown_columns = unknown;
     Ok(submitted)
 }
 
@@ -280,14 +287,18 @@ impl<'a> Intaker<'a> {
         }
     }
 
-    fn unknown_columns(&self, document: &Document) -> Vec<String> {
+    /// The columns that the layout does not know, which the first line of a table tells for all.
+    fn unknown_columns(&self, row: &Result<Document, RowFault>) -> BTreeSet<String> {
         let layout = self.only_layout().and_then(|id| self.tables.layout(&id));
-        layout
-            .map(|layout| layout.unknown_columns(document))
-            .unwrap_or_default()
-            .into_iter()
-            .map(str::to_owned)
-            .collect()
+        let found = layout.zip(row.as_ref().ok()).map(|(layout, document)| layout.unknown_columns(document));
+        found.into_iter().flatten().map(str::to_owned).collect()
+    }
+
+    /// Adds the members of a JSON document that its layout does not know.
+    fn note_unknown(&self, document: &Document, unknown: &mut BTreeSet<String>) {
+        let Some((layout, _)) = self.layout_of(document) else { return };
+        let room = MOST_UNKNOWN.saturating_sub(unknown.len());
+        unknown.extend(layout.unknown_members(document).into_iter().take(room));
     }
 
     fn only_charset(&self) -> Option<String> {
@@ -400,7 +411,7 @@ impl<'a> Intaker<'a> {
         event.channel = Some(channel.id.clone());
         event.municipalities = at.municipalities;
 
-        let identifiers = identifiers(kind, &mut record);
+        let identifiers = scrub::identifiers(kind, &mut record);
         let owns = call.caller.participant.tenant.as_ref() == Some(&at.tenant);
         let flag = kind.subject.non_disclosure.as_ref().filter(|_| owns);
         let new = NewRecord {
@@ -469,23 +480,4 @@ impl<'a> Intaker<'a> {
             self.layouts.iter().filter_map(|id| self.tables.layout(id)).find(|layout| layout.matches(document))?;
         Some((layout, self.tables.kind(layout.kind())?))
     }
-}
-
-/// Every identifier the record names its subject by. 個人番号 leaves the record here and goes on only to become a
-/// keyed pseudonym.
-fn identifiers(kind: &Kind, record: &mut Record) -> Vec<Identifier> {
-    let mut found: Vec<Identifier> = kind
-        .identifiers_of(record)
-        .into_iter()
-        .map(|(system, value)| Identifier { system, value: tsunagi_core::sensitive::Sensitive::new(value) })
-        .collect();
-    for field in kind.fields.iter().filter(|field| field.value_type == ValueType::MyNumber) {
-        let named = kind.subject.identifiers.iter().find(|id| id.fields.as_slice() == [field.key.clone()]);
-        for value in record.take(&field.key) {
-            if let (Value::MyNumber(number), Some(named)) = (value, named) {
-                found.push(Identifier { system: named.system.clone(), value: number });
-            }
-        }
-    }
-    found
 }

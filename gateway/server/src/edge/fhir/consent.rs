@@ -175,7 +175,7 @@ pub(in crate::edge) async fn search(
     }
     let search = query::parse(raw.as_deref())?;
     let tables = gateway.tables.load_full();
-    let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));
+    let named = search.subject(&tables);
     let subject = SubjectRef::Identifier(named.ok_or_else(|| bad("patient.identifier"))?);
     let open = channels(&gateway, &call, Mode::Lookup, |_| true);
     let mut entries = Vec::new();

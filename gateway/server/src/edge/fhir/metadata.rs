@@ -30,6 +30,9 @@ pub(in crate::edge) async fn answer(
         }
     }
     interactions.insert("Consent", BTreeSet::from(["create", "search-type"]));
+    if tables.kinds().any(|kind| kind.schedule.is_some()) {
+        interactions.insert("ImmunizationRecommendation", BTreeSet::from(["search-type"]));
+    }
     let mut resources: Vec<Value> = interactions
         .into_iter()
         .map(|(resource_type, codes)| {

@@ -5,6 +5,7 @@ pub(super) mod eligibility;
 pub(super) mod metadata;
 pub(super) mod query;
 pub(super) mod read;
+pub(super) mod recommendation;
 pub(super) mod resource;
 pub(super) mod submit;
 

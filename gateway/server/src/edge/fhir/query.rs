@@ -10,32 +10,54 @@ use tsunagi_core::value::ValueType;
 use tsunagi_mappings::Tables;
 use tsunagi_store::Identifier;
 
+use super::resource;
+
 /// What a search asks.
 #[derive(Debug, Default)]
 pub(in crate::edge) struct Search {
-    /// `patient.identifier=SYSTEM|VALUE`
-    pub(in crate::edge) identifier: Option<(String, Sensitive<String>)>,
+    /// `patient.identifier=SYSTEM|VALUE`; several must all be the same person's.
+    identifiers: Vec<(String, Sensitive<String>)>,
     /// `date=ge…`
     pub(in crate::edge) from: Option<Date>,
     /// `date=le…`
     pub(in crate::edge) until: Option<Date>,
 }
 
+impl Search {
+    /// Whom it names: by one identifier, or by the parts of one, each in a system of its own (公費負担者番号 and 受給者番号).
+    pub(in crate::edge) fn subject(&self, tables: &Tables) -> Option<Identifier> {
+        match self.identifiers.as_slice() {
+            [(system, value)] => identifier(tables, system, value),
+            several => {
+                let pairs: Vec<(&str, &str)> =
+                    several.iter().map(|(system, value)| (system.as_str(), value.expose().as_str())).collect();
+                resource::joined(tables, &pairs).filter(|_| pairs.len() == 2)
+            }
+        }
+    }
+}
+
 /// Reads a query string.
 pub(in crate::edge) fn parse(query: Option<&str>) -> Result<Search, Refusal> {
     let mut search = Search::default();
     for (name, value) in pairs(query.unwrap_or("")) {
-        match name.as_str() {
-            "patient.identifier" | "subject.identifier" | "beneficiary.identifier" => {
-                let (system, value) = value.split_once('|').ok_or_else(|| bad("patient.identifier"))?;
-                search.identifier = Some((system.to_owned(), Sensitive::new(value.to_owned())));
-            }
-            "date" => narrow(&mut search, &value)?,
-            "_format" => {}
-            _ => return Err(bad(&name)),
-        }
+        read(&mut search, &name, &value)?;
     }
     Ok(search)
+}
+
+/// Reads one parameter.
+pub(in crate::edge) fn read(search: &mut Search, name: &str, value: &str) -> Result<(), Refusal> {
+    match name {
+        "patient.identifier" | "subject.identifier" | "beneficiary.identifier" => {
+            let (system, value) = value.split_once('|').ok_or_else(|| bad("patient.identifier"))?;
+            search.identifiers.push((system.to_owned(), Sensitive::new(value.to_owned())));
+        }
+        "date" => narrow(search, value)?,
+        "_format" => {}
+        _ => return Err(bad(name)),
+    }
+    Ok(())
 }
 
 /// The pairs of a query string, percent-decoded.
@@ -95,7 +117,8 @@ fn narrow(search: &mut Search, text: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn bad(name: &str) -> Refusal {
+/// The refusal of a parameter.
+pub(in crate::edge) fn bad(name: &str) -> Refusal {
     // A parameter's name is the caller's own text: only names of a plain shape are quoted.
     let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     let name = if plain { name } else { "?" };
@@ -115,7 +138,7 @@ mod tests {
             parse(Some("patient.identifier=urn%3Ax%7Cy%7C1&date=ge2026-04-01&date=lt2026-05-01")).expect("reads");
         assert_eq!(search.from, Date::new(2026, 4, 1).ok());
         assert_eq!(search.until, Date::new(2026, 4, 30).ok());
-        let (system, value) = search.identifier.expect("is there");
+        let [(system, value)] = &search.identifiers[..] else { panic!("one identifier") };
         assert_eq!((system.as_str(), value.expose().as_str()), ("urn:x", "y|1"));
         for query in ["name=x", "date=gestern", "patient.identifier=1"] {
             assert!(parse(Some(query)).is_err(), "{query}");

@@ -42,7 +42,7 @@ pub(in crate::edge) async fn search(
     }
     let flow = flow_of(&call)?;
     let sign_in = if flow == Flow::AppReads { Some(token::sign_in(&gateway, &call, &headers).await?) } else { None };
-    let named = search.identifier.as_ref().and_then(|(system, value)| query::identifier(&tables, system, value));
+    let named = search.subject(&tables);
     let serves = |channel: &Channel| {
         tables.layout(&channel.layout).is_some_and(|layout| layout.serves().contains(&resource_type))
     };
@@ -159,7 +159,8 @@ fn join(parts: Vec<Part>) -> Result<Searchset, Refused> {
     Ok(joined)
 }
 
-fn query_needs_subject() -> Refused {
+/// The refusal of a search that names nobody.
+pub(super) fn query_needs_subject() -> Refused {
     Refused(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(
         "patient.identifier=体系|値 を、このハブが知る体系で指定してください",
         "give patient.identifier=SYSTEM|VALUE in a system this hub knows",

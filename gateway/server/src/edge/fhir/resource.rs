@@ -39,12 +39,12 @@ pub(super) fn subject(tables: &Tables, holder: &Value, reference: &Value) -> Opt
 }
 
 /// An identifier whose parts stand in systems of their own, as 公費負担者番号 and 受給者番号 do.
-fn joined(tables: &Tables, pairs: &[(&str, &str)]) -> Option<Identifier> {
+pub(super) fn joined(tables: &Tables, pairs: &[(&str, &str)]) -> Option<Identifier> {
     tables.identifier_systems().iter().find_map(|system| {
         let parts: Option<Vec<&str>> = system
             .parts
             .iter()
-            .map(|part| pairs.iter().find(|(uri, _)| uri == part).map(|(_, value)| *value))
+            .map(|part| pairs.iter().find(|(uri, _)| tables.url_of(uri) == part).map(|(_, value)| *value))
             .collect();
         let value = parts.filter(|parts| !parts.is_empty())?.join(":");
         query::identifier(tables, system.name.as_str(), &Sensitive::new(value))
