@@ -99,7 +99,14 @@ impl Tally {
 impl Counts {
     /// Notes the unknown columns in which the row has something.
     fn columns(&mut self, layout: &Layout, document: &Document, channel: &ChannelId) {
-        let Content::Row(row) = &document.content else { return };
+        let Content::Row(row) = &document.content else {
+            // Names of members are the sender's own words: what is not a plain one is counted without it.
+            for name in layout.unknown_members(document) {
+                let is_plain = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'/');
+                self.codes.column(channel, if is_plain { &name } else { "" }, true, 1);
+            }
+            return;
+        };
         if self.header.as_ref().is_none_or(|header| !Arc::ptr_eq(&header.columns, &row.columns)) {
             let (strangers, is_header) = layout.strangers(document);
             let new = Header { columns: row.columns.clone(), strangers, is_header, rows: BTreeMap::new() };
