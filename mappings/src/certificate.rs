@@ -175,7 +175,8 @@ fn sender_codes_lost(table: &CodeTable, today: Date) -> Vec<LossKind> {
         .collect()
 }
 
-fn of_converter(converter: &Converter, field: &Field) -> Vec<LossKind> {
+/// What a converter loses of the values of a field.
+pub(crate) fn of_converter(converter: &Converter, field: &Field) -> Vec<LossKind> {
     match converter {
         Converter::Date(form) => match form {
             DateForm::Compact => vec![LossKind::DateSpelling { notation: "compact" }],

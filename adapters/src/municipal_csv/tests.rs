@@ -188,6 +188,9 @@ fn header_is_required_and_names_are_different() {
     assert_eq!(payload_fault(b"a,b,c,b\n", None), "columns 2 and 4 of the header have the same name");
     assert!(payload_fault(b"\"a,b\n1,2\n", None).starts_with("header, column 1: the quote that opens here"));
     assert!(cells(b"a,b\n", None).is_empty());
+    let wide = |columns: usize| (0..columns).map(|at| at.to_string()).collect::<Vec<_>>().join(",");
+    assert_eq!(cells(format!("{}\n1\n", wide(1000)).as_bytes(), None)[0].len(), 1000);
+    assert_eq!(payload_fault(format!("{}\n1\n", wide(1001)).as_bytes(), None), "the header has more than 1000 columns");
 }
 
 #[test]
