@@ -121,7 +121,10 @@ fn pick(inside: &str, around: usize) -> Result<Pick, Bilingual> {
                 if value.is_empty() {
                     break;
                 }
-                return Ok(Pick::Where(vec![Condition { path: parse_inside(path, around + 1)?, value: value.to_owned() }]));
+                return Ok(Pick::Where(vec![Condition {
+                    path: parse_inside(path, around + 1)?,
+                    value: value.to_owned(),
+                }]));
             }
             _ => {}
         }
