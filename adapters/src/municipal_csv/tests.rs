@@ -233,6 +233,16 @@ fn columns_are_written_in_the_order_of_the_shape() {
 }
 
 #[test]
+fn a_second_byte_order_mark_is_part_of_the_first_name() {
+    let rows = contract::documents(&MunicipalCsv, b"\xef\xbb\xbf\xef\xbb\xbfa\n1\n", None);
+    assert_eq!(rows, [document(1, &["\u{feff}a"], &["1"])]);
+    for charset in ["utf-8", "utf-8-bom"] {
+        let bytes = MunicipalCsv.encode(&rows, &shape_of(&rows, charset, false)).unwrap();
+        assert_eq!(contract::documents(&MunicipalCsv, &bytes, Some(charset)), rows);
+    }
+}
+
+#[test]
 fn nothing_is_left_out_without_a_word() {
     let shape = shape_of(&[document(1, &["a"], &["1"])], "utf-8", true);
     let faults = MunicipalCsv.encode(&[document(4, &["a", "z"], &["1", "2"])], &shape).unwrap_err();
