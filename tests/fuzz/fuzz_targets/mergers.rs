@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let known = &histories()[input.below(2)];
     let Ok(text) = std::str::from_utf8(input.0) else { return };
-    let text = if text.starts_with("標準") || text.starts_with('"') { text.to_owned() } else { format!("{HEADER}{text}") };
+    let text =
+        if text.starts_with("標準") || text.starts_with('"') { text.to_owned() } else { format!("{HEADER}{text}") };
     let mut rows = 0;
     let import = import_mergers("list.csv", &text, known, &mut |row| {
         assert_eq!(row, rows + 1, "rows are counted one by one");

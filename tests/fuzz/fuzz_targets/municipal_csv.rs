@@ -29,7 +29,9 @@ fuzz_target!(|data: &[u8]| {
             written_again(adapter, &rows, charset.unwrap_or("utf-8"), crlf);
         }
     }
-    across_pieces(adapter, input.0, charset, distance);
+    if distance % 4 == 0 {
+        across_pieces(adapter, input.0, charset, distance);
+    }
 });
 
 fn written_again(adapter: &dyn Adapter, rows: &[Document], charset: &str, crlf: bool) {

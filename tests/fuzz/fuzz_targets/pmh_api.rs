@@ -42,7 +42,9 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(items.len(), rows.len());
         for (item, row) in items.iter().zip(&rows) {
             match row {
-                Ok(Document { content: Content::Tree(node), .. }) => assert!(item.is(node), "{item:?} read as {node:?}"),
+                Ok(Document { content: Content::Tree(node), .. }) => {
+                    assert!(item.is(node), "{item:?} read as {node:?}")
+                }
                 Ok(_) => panic!("a line out of JSON"),
                 Err(_) => assert!(!matches!(item, Tree::Map(_)), "refused: {item:?}"),
             }

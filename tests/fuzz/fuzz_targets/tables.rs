@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
         Err(faults) => {
             assert!(!faults.is_empty(), "refused without a word");
             for fault in faults {
-                let (_, text) = files.iter().find(|(name, _)| *name == fault.file).expect("a fault of one of the files");
+                let (_, text) =
+                    files.iter().find(|(name, _)| *name == fault.file).expect("a fault of one of the files");
                 let lines = text.lines().count() + 1;
                 assert!(fault.line.is_none_or(|line| (1..=lines).contains(&line)), "{fault} of {lines} lines");
                 assert!(!fault.reason.ja.is_empty() && !fault.reason.en.is_empty());
@@ -32,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(tables) => {
             records(&tables);
             codes(&tables);
-            municipalities(&tables);
+            municipalities(&tables, file.starts_with("municipalities/"));
             tables.run_cases();
             tables.review();
         }
@@ -47,7 +48,7 @@ fn records(tables: &Tables) {
         let record = tables.example(kind);
         written(tables, layout, &record);
         // A layout may be one that loses what it does not say it loses: the proof is there to tell.
-        let _ = tables.prove(layout, 3, TODAY, &through_bytes);
+        let _ = tables.prove(layout, 1, TODAY, &through_bytes);
     }
     for kind in tables.kinds() {
         let record = tables.example(kind);
@@ -99,7 +100,7 @@ fn is_open(table: &CodeTable, code: &str) -> bool {
 }
 
 /// Every code leads somewhere, on any two days, and the table that is written is the one that was read.
-fn municipalities(tables: &Tables) {
+fn municipalities(tables: &Tables, is_changed: bool) {
     let history = tables.municipalities();
     for entry in history.entries() {
         for on in [TODAY, Date::MIN, Date::MAX, entry.until.unwrap_or(TODAY), entry.from.unwrap_or(TODAY)] {
@@ -112,6 +113,9 @@ fn municipalities(tables: &Tables) {
                 }
             }
         }
+    }
+    if !is_changed {
+        return;
     }
     let text = municipalities_csv(history.entries()).expect("written");
     let mut files = base::files();

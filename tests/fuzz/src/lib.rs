@@ -46,7 +46,8 @@ impl<'a> Input<'a> {
 
     /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
-        let number = if end > 256 { usize::from(self.byte()) * 256 + usize::from(self.byte()) } else { self.byte().into() };
+        let number =
+            if end > 256 { usize::from(self.byte()) * 256 + usize::from(self.byte()) } else { self.byte().into() };
         number % end
     }
 

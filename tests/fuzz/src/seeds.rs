@@ -23,10 +23,10 @@ fn payloads(fixtures: &Path, to: &Path) {
     for file in files_of(&fixtures.join("municipal_csv")) {
         let bytes = fs::read(&file).expect("a fixture");
         let charset = if name(&file).contains("cp932") { 3 } else { 1 };
-        write(to, "municipal_csv", &name(&file), &[&[charset, 0, 10], bytes.as_slice()].concat());
+        write(to, "municipal_csv", &name(&file), &[&[charset, 0, 8], bytes.as_slice()].concat());
     }
     for (at, text) in ["a,b\n\"x\ny\",\"\"\"\"\n\n1,2\r\n3\r4,5", "\u{feff}a\n\"\"\n"].iter().enumerate() {
-        write(to, "municipal_csv", &format!("small{at}"), &[&[1, 0, 3], text.as_bytes()].concat());
+        write(to, "municipal_csv", &format!("small{at}"), &[&[1, 0, 4], text.as_bytes()].concat());
     }
     for file in files_of(&fixtures.join("fhir_r4")) {
         write(to, "fhir_r4", &name(&file), &fs::read(&file).expect("a fixture"));
@@ -89,11 +89,39 @@ fn examples(to: &Path) {
 
 fn texts(to: &Path) {
     let texts = [
-        "令和8年4月1日", "R8.4.1", "R080401", "昭和25年3月上旬", "明治5年12月2日", "5080401", "不明", "1950-03-A1",
-        "1950-A1-00", "0000-00-00", "20260401", "2026/04/01", "2026-04-01T10:20:30.125+09:00", "2026-03-31 20:00Z",
-        "-03.250", "３２５０", "1,0", "ｱｲﾁ ﾊﾅｺ", "ジョ－ンズ・ガ゛", "true", "2", "{\"a\":[1.50,null]}", "Patient/1",
-        "06130488", "123456789018", "3410712362", "442011", "00012345:あいう:１８７:05", "   12345", "7y6m", "6w0d",
-        "ex-0123456789abcdef0123456789abcdef", "fhir_r4/vaccination",
+        "令和8年4月1日",
+        "R8.4.1",
+        "R080401",
+        "昭和25年3月上旬",
+        "明治5年12月2日",
+        "5080401",
+        "不明",
+        "1950-03-A1",
+        "1950-A1-00",
+        "0000-00-00",
+        "20260401",
+        "2026/04/01",
+        "2026-04-01T10:20:30.125+09:00",
+        "2026-03-31 20:00Z",
+        "-03.250",
+        "３２５０",
+        "1,0",
+        "ｱｲﾁ ﾊﾅｺ",
+        "ジョ－ンズ・ガ゛",
+        "true",
+        "2",
+        "{\"a\":[1.50,null]}",
+        "Patient/1",
+        "06130488",
+        "123456789018",
+        "3410712362",
+        "442011",
+        "00012345:あいう:１８７:05",
+        "   12345",
+        "7y6m",
+        "6w0d",
+        "ex-0123456789abcdef0123456789abcdef",
+        "fhir_r4/vaccination",
     ];
     for chain in 0..fields::CHAINS.len() {
         let bytes = [&[chain as u8], texts.join("\n").as_bytes()].concat();

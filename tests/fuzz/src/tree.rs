@@ -54,7 +54,8 @@ impl Tree {
                 items.len() == others.len() && items.iter().zip(others).all(|(one, other)| one.is(other))
             }
             (Self::Map(members), Node::Map(others)) => {
-                let same = |((name, one), (key, other)): (&(String, Self), &(String, Node))| name == key && one.is(other);
+                let same =
+                    |((name, one), (key, other)): (&(String, Self), &(String, Node))| name == key && one.is(other);
                 members.len() == others.len() && members.iter().zip(others).all(same)
             }
             _ => false,
