@@ -179,12 +179,13 @@ fn sender_codes_lost(table: &CodeTable, today: Date) -> Vec<LossKind> {
         .collect()
 }
 
-fn of_converter(converter: &Converter, field: &Field) -> Vec<LossKind> {
+/// What a converter loses of the values of a field.
+pub(crate) fn of_converter(converter: &Converter, field: &Field) -> Vec<LossKind> {
     match converter {
         Converter::Date(form) => match form {
             DateForm::Compact => vec![LossKind::DateSpelling { notation: "compact" }],
-            // Whoever reads eras reads every notation of the hub.
-            DateForm::Era | DateForm::EraDotted => Vec::new(),
+            // Whoever reads eras reads every notation of the hub, but an era that had ended is never written.
+            DateForm::Era | DateForm::EraDotted => vec![LossKind::EraOverlong],
             DateForm::Fhir => vec![LossKind::DateSpelling { notation: "fhir" }, LossKind::DateUnknown],
             DateForm::Iso => vec![LossKind::DateSpelling { notation: "iso" }],
             DateForm::Slash => vec![LossKind::DateSpelling { notation: "slash" }],
@@ -249,6 +250,10 @@ fn words(kind: &LossKind) -> Bilingual {
         LossKind::Derived => Bilingual::new(
             "ゲートウェイが計算して書き、読むときは計算し直します",
             "computed by the gateway: written, and computed again when read",
+        ),
+        LossKind::EraOverlong => Bilingual::new(
+            "終わった元号で書かれた、一部が不明な日付は、その時の元号で戻ります",
+            "a date that is not whole and was written in an era that had ended comes back in the era of its time",
         ),
         LossKind::IndividualNumber => {
             Bilingual::new("読み取るだけで、書き出すことはありません", "read, and never written")

@@ -1,5 +1,6 @@
 //! Compact JSON text, for fields that keep a subtree as it is, and for the documents of cases.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserialize;
@@ -28,14 +29,12 @@ fn node(text: &str, depth: usize) -> Result<Node, String> {
     match text.bytes().next() {
         Some(b'{') => {
             let Members(members) = serde_json::from_str(text).map_err(fault)?;
-            let mut map: Vec<(String, Node)> = Vec::with_capacity(members.len());
-            for (name, value) in members {
-                if map.iter().any(|(known, _)| *known == name) {
-                    return Err("a name stands twice in one object".to_owned());
-                }
-                map.push((name, node(value.get(), depth + 1)?));
+            let names: BTreeSet<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+            if names.len() < members.len() {
+                return Err("a name stands twice in one object".to_owned());
             }
-            Ok(Node::Map(map))
+            let map = members.into_iter().map(|(name, value)| Ok((name, node(value.get(), depth + 1)?)));
+            map.collect::<Result<_, _>>().map(Node::Map)
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(fault)?;

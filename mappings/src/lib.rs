@@ -18,6 +18,8 @@ mod csv_file;
 mod explain;
 mod fault;
 mod field_value;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod gaps;
 mod identifier_file;
 mod json;
@@ -56,6 +58,8 @@ pub use code_list::{CodeEntry, CodeList};
 pub use code_table::{CodePair, CodeTable, Relationship};
 pub use explain::Step;
 pub use fault::TableFault;
+#[cfg(fuzzing)]
+pub use fuzzing::Converters;
 pub use gaps::UnmappedCode;
 pub use identifier_file::IdentifierSystem;
 pub use kana::kana_match_key;

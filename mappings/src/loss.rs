@@ -8,6 +8,7 @@ use tsunagi_core::partial_date::PartialDate;
 use tsunagi_core::value::Value;
 use unicode_normalization::UnicodeNormalization;
 
+use crate::convert::{DateForm, Noted};
 use crate::json;
 use crate::shrink::ShrinkTable;
 
@@ -46,6 +47,8 @@ pub enum LossKind {
     DateUnknown,
     /// Computed by the gateway: written, and computed again when read.
     Derived,
+    /// A date that is not whole and was written in an era that had ended comes back in the era of its time.
+    EraOverlong,
     /// 個人番号 is read and never written.
     IndividualNumber,
     /// Only JSON can stand here, and it comes back without the space between its parts. Other text is held.
@@ -129,6 +132,7 @@ impl LossKind {
             | Self::DateSpelling { .. }
             | Self::DateUnknown
             | Self::Derived
+            | Self::EraOverlong
             | Self::IndividualNumber
             | Self::Places { .. }
             | Self::Seconds
@@ -153,24 +157,38 @@ impl LossKind {
 
     /// True if this loss explains how a date that is not whole came back.
     pub(crate) fn explains_date(&self, before: &Value, after: &Value) -> bool {
-        let (Self::DateSpelling { notation }, Value::Date(before), Value::Date(after)) = (self, before, after) else {
-            return false;
-        };
+        let (Value::Date(before), Value::Date(after)) = (before, after) else { return false };
         let is_same_day = before.known() == after.known() && before.earliest() == after.earliest();
-        before.full().is_none() && is_same_day && !has_spelling(notation, before)
+        let is_lost = match self {
+            Self::DateSpelling { notation } => !has_spelling(notation, before),
+            Self::EraOverlong => is_overlong(before),
+            _ => false,
+        };
+        before.full().is_none() && is_same_day && is_lost
     }
+}
+
+/// True if the spelling that a date keeps is of an era that had ended.
+fn is_overlong(date: &PartialDate) -> bool {
+    let mut noted = Noted::default();
+    DateForm::Era.read(&date.to_string(), &mut noted).is_ok() && noted.era_overlong
 }
 
 /// True if a notation has the spelling that a date of the hub keeps, told by its shape alone.
 fn has_spelling(notation: &str, date: &PartialDate) -> bool {
     let raw = date.to_string();
-    let is_year = raw.len() == 4;
-    let is_plain = raw.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    // Four digits first: with the letter of an era in front the same signs part another notation.
+    let is_parted = |by: char| {
+        let mut parts = raw.split(by);
+        let year = parts.next().is_some_and(|year| year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()));
+        year && parts.all(|part| is_plain(part) && matches!(part.len(), 0 | 2))
+    };
     match notation {
-        "compact" => is_plain && matches!(raw.len(), 4 | 6 | 8),
+        "compact" => is_plain(&raw) && matches!(raw.len(), 4 | 6 | 8),
         "fhir" => date.known().as_deref() == Some(&raw),
-        "iso" => raw.is_ascii() && (is_year || raw.contains('-')),
-        "slash" => raw.is_ascii() && (is_year || raw.contains('/')),
+        "iso" => is_parted('-'),
+        "slash" => is_parted('/'),
         _ => true,
     }
 }
@@ -255,6 +273,13 @@ mod tests {
         assert!(!iso.explains_date(&date("1950-03-A1"), &date("1950-03-00")), "ISO has this spelling");
         assert!(!iso.explains_date(&date("19500300"), &date("1950-04-00")), "another month");
         assert!(!iso.explains_date(&date("1950-03-01"), &date("1950-03-00")), "a whole date");
+        let of_era = |raw: &str| Value::Date(DateForm::Era.read(raw, &mut Noted::default()).expect("a date"));
+        assert!(iso.explains_date(&of_era("S50-03-00"), &date("1975-03-00")), "parted alike, and another notation");
+        assert!(LossKind::EraOverlong.explains_date(&of_era("昭和81年3月上旬"), &of_era("H18.03.00")));
+        assert!(
+            !LossKind::EraOverlong.explains_date(&of_era("昭和50年3月上旬"), &of_era("S50.03.00")),
+            "it had not ended"
+        );
         let fhir = LossKind::DateSpelling { notation: "fhir" };
         assert!(fhir.explains_date(&date("1950-A1-00"), &date("1950")));
     }

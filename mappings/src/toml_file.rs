@@ -24,18 +24,19 @@ impl<T> Entry<T> {
 /// A parsed file whose lists are taken out one by one; what is left is its head.
 pub(crate) struct TomlFile<'a> {
     file: &'a str,
-    text: &'a str,
+    lines: Lines,
     root: Spanned<DeTable<'a>>,
 }
 
 impl<'a> TomlFile<'a> {
     /// Parses; the first syntax error becomes a fault with its line, for those after it mostly follow from it.
     pub(crate) fn parse(file: &'a str, text: &'a str, faults: &mut Faults) -> Option<Self> {
+        let lines = Lines::of(text);
         match DeTable::parse(text) {
-            Ok(root) => Some(Self { file, text, root }),
+            Ok(root) => Some(Self { file, lines, root }),
             Err(error) => {
-                let line = error.span().map(|span| line_of(text, span.start));
-                report(file, text, "", &error, line, faults);
+                let line = error.span().map(|span| lines.at(span.start));
+                report(file, &lines, "", &error, line, faults);
                 None
             }
         }
@@ -44,7 +45,7 @@ impl<'a> TomlFile<'a> {
     /// Takes out an array of tables; entries that do not fit are faults and left out.
     pub(crate) fn list<T: DeserializeOwned>(&mut self, key: &str, faults: &mut Faults) -> Vec<Entry<T>> {
         let Some(list) = self.root.get_mut().remove(key) else { return Vec::new() };
-        let line = line_of(self.text, list.span().start);
+        let line = self.lines.at(list.span().start);
         let DeValue::Array(items) = list.into_inner() else {
             let place = Place { file: self.file, line: Some(line), path: key.to_owned() };
             faults.say(&place, format!("[[{key}]] の並びではありません"), format!("not a list of [[{key}]]"));
@@ -52,11 +53,11 @@ impl<'a> TomlFile<'a> {
         };
         let mut entries = Vec::new();
         for (at, item) in items.into_iter().enumerate() {
-            let line = line_of(self.text, item.span().start);
+            let line = self.lines.at(item.span().start);
             let path = format!("{key}[{}]", at + 1);
             match T::deserialize(ValueDeserializer::from(item)) {
                 Ok(value) => entries.push(Entry { line, path, value }),
-                Err(error) => report(self.file, self.text, &path, &error, Some(line), faults),
+                Err(error) => report(self.file, &self.lines, &path, &error, Some(line), faults),
             }
         }
         entries
@@ -69,7 +70,7 @@ impl<'a> TomlFile<'a> {
         match T::deserialize(ValueDeserializer::from(table)) {
             Ok(head) => Some(head),
             Err(error) => {
-                report(self.file, self.text, "", &error, None, faults);
+                report(self.file, &self.lines, "", &error, None, faults);
                 None
             }
         }
@@ -88,14 +89,24 @@ impl TryFrom<i64> for SyntaxVersion {
     }
 }
 
-fn report(file: &str, text: &str, path: &str, error: &Error, line: Option<usize>, faults: &mut Faults) {
+fn report(file: &str, lines: &Lines, path: &str, error: &Error, line: Option<usize>, faults: &mut Faults) {
     let span = error.span().filter(|span| !span.is_empty());
-    let line = span.map(|span| line_of(text, span.start)).or(line);
+    let line = span.map(|span| lines.at(span.start)).or(line);
     let message = error.message().trim_end();
     let place = Place { file, line, path: path.to_owned() };
     faults.say(&place, format!("書式の誤り: {message}"), message);
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+/// Where the lines of a text end: looked up for every entry, so not counted anew for each.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The number of the line in which an offset is, from 1.
+    fn at(&self, offset: usize) -> usize {
+        self.0.partition_point(|end| *end < offset) + 1
+    }
 }

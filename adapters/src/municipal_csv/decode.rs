@@ -34,6 +34,12 @@ fn header(line: Option<Line>) -> Result<Vec<String>, PayloadFault> {
                 format!("header, column {}: {en}", column + 1),
             ));
         }
+        Some(line) if line.cells.len() > MOST_COLUMNS => {
+            return Err(unreadable(
+                format!("見出しは{MOST_COLUMNS}列までです"),
+                format!("the header has more than {MOST_COLUMNS} columns"),
+            ));
+        }
         Some(line) if line.cells.iter().any(|name| !name.is_empty()) => line.cells,
         _ => return Err(unreadable("見出し行がありません", "there is no header line")),
     };
@@ -271,6 +277,10 @@ fn split_at_boundary(text: &str) -> (&str, &str) {
     let boundary = text.bytes().position(|b| matches!(b, b',' | b'\n' | b'\r'));
     boundary.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""))
 }
+
+/// Ten times what the widest form has. Every line is filled up to the width of the header, so a header as long as a line
+/// may be would have lines of one byte cost megabytes each.
+const MOST_COLUMNS: usize = 1000;
 
 /// The longest line, in bytes of UTF-8: a quote that is not closed must not draw the rest of a large file into memory.
 const LONGEST: usize = 1024 * 1024;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tsunagi_core::document::{Content, Document, Row};
 use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 
-use super::charset::{Charset, CharsetWriter};
+use super::charset::{BYTE_ORDER_MARK, Charset, CharsetWriter};
 use crate::fault::malformed;
 use crate::plug::{Shape, Unmappable};
 
@@ -102,9 +102,10 @@ impl Table<'_> {
     }
 }
 
-/// The only cell of a line is quoted when it is empty: the line would be blank, and blank lines are passed over.
+/// The only cell of a line is quoted when it is empty: the line would be blank, and blank lines are passed over. So is
+/// one that begins with a byte order mark: as the first of a file it would be passed over too.
 fn must_quote(cell: &str, is_only: bool) -> bool {
-    cell.contains(['"', ',', '\r', '\n']) || (is_only && cell.is_empty())
+    cell.contains(['"', ',', '\r', '\n']) || cell.starts_with(BYTE_ORDER_MARK) || (is_only && cell.is_empty())
 }
 
 fn quoted(cell: &str, is_only: bool) -> Cow<'_, str> {

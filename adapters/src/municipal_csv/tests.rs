@@ -189,6 +189,9 @@ fn header_is_required_and_names_are_different() {
     assert_eq!(payload_fault(b"a,b,c,b\n", None), "columns 2 and 4 of the header have the same name");
     assert!(payload_fault(b"\"a,b\n1,2\n", None).starts_with("header, column 1: the quote that opens here"));
     assert!(cells(b"a,b\n", None).is_empty());
+    let wide = |columns: usize| (0..columns).map(|at| at.to_string()).collect::<Vec<_>>().join(",");
+    assert_eq!(cells(format!("{}\n1\n", wide(1000)).as_bytes(), None)[0].len(), 1000);
+    assert_eq!(payload_fault(format!("{}\n1\n", wide(1001)).as_bytes(), None), "the header has more than 1000 columns");
 }
 
 #[test]
@@ -228,6 +231,16 @@ fn columns_are_written_in_the_order_of_the_shape() {
     let rows = [document(1, &["a", "b"], &["=1+1", "x,\"y\"\n"]), document(2, &["b", "c", "a"], &["@1", "+2"])];
     let expected = "\u{feff}b,c,a\r\n\"x,\"\"y\"\"\n\",,=1+1\r\n@1,+2,\r\n";
     assert_eq!(MunicipalCsv.encode(&rows, &shape).unwrap(), expected.as_bytes());
+}
+
+#[test]
+fn a_second_byte_order_mark_is_part_of_the_first_name() {
+    let rows = contract::documents(&MunicipalCsv, b"\xef\xbb\xbf\xef\xbb\xbfa\n1\n", None);
+    assert_eq!(rows, [document(1, &["\u{feff}a"], &["1"])]);
+    for charset in ["utf-8", "utf-8-bom"] {
+        let bytes = MunicipalCsv.encode(&rows, &shape_of(&rows, charset, false)).unwrap();
+        assert_eq!(contract::documents(&MunicipalCsv, &bytes, Some(charset)), rows);
+    }
 }
 
 #[test]

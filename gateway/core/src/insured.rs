@@ -48,10 +48,13 @@ impl InsurerNumber {
     }
 
     /// Eight characters, filled up with spaces: as the XML of オンライン資格確認 has it. A number that begins with a 法別番号
-    /// has all its digits; only those without one (`00…`) were filled up.
+    /// has all its digits; only those without one (`00…`) were filled up. The last digit is never taken for filling.
     pub fn space_padded(&self) -> String {
         match self.0.strip_prefix("00") {
-            Some(rest) => format!("{:>WIDTH$}", rest.trim_start_matches('0')),
+            Some(rest) => {
+                let digits = rest.trim_start_matches('0');
+                format!("{:>WIDTH$}", if digits.is_empty() { "0" } else { digits })
+            }
             None => self.0.clone(),
         }
     }
@@ -111,6 +114,7 @@ mod tests {
             ("138016", "00138016", "  138016"),
             // 06 is a 法別番号: its zero is a digit of the number.
             ("06130488", "06130488", "06130488"),
+            ("00000000", "00000000", "       0"),
         ] {
             let insurer = InsurerNumber::parse(given).unwrap();
             assert_eq!((insurer.zero_padded(), &*insurer.space_padded()), (zeros, spaces), "{given}");

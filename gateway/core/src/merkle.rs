@@ -39,9 +39,10 @@ impl Frontier {
     }
 
     /// The edge as it was stored. `None` unless there is one hash for each one-bit of `size`: each is a
-    /// complete subtree of that many leaves.
+    /// complete subtree of that many leaves. A tree to which no leaf could be added is none that was ever stored.
     pub fn from_parts(size: u64, hashes: Vec<Hash>) -> Option<Self> {
-        (hashes.len() == usize::try_from(size.count_ones()).ok()?).then_some(Self { size, hashes })
+        let fits = size < u64::MAX && hashes.len() == usize::try_from(size.count_ones()).ok()?;
+        fits.then_some(Self { size, hashes })
     }
 
     /// Adds one leaf, by its [`leaf_hash`], at the right.

@@ -39,6 +39,10 @@ fn parse(text: &str) -> Option<String> {
         Some(offset) => time.checked_add(SignedDuration::from_secs(JAPAN_SECS - i64::from(offset.seconds()))).ok()?,
         None => time,
     };
+    // Year 0 is no year of a date here either, and what is before it has no form of ten characters.
+    if time.year() < 1 {
+        return None;
+    }
     let (date, hour, minute) = (time.date(), time.hour(), time.minute());
     Some(if clock.len() == 8 {
         format!("{date}T{hour:02}:{minute:02}:{:02}", time.second())
@@ -84,6 +88,11 @@ mod tests {
             ("2026-04-01T10", None),
             ("2026-04-01T10:2", None),
             ("2026-02-30T10:20", None),
+            ("0001-01-01T00:00+09:00", Some("0001-01-01T00:00")),
+            ("0000-06-01T00:00", None),
+            ("0000-01-01T00:00+14:00", None),
+            ("0001-01-01T00:00+14:00", None),
+            ("9999-12-31T23:00Z", None),
             ("2026-04-01T10:20+9", None),
             ("2026-04-01T10:20:30.", None),
             ("２０２６-04-01T10:20", None),

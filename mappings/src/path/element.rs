@@ -5,14 +5,25 @@ use tsunagi_core::fault::Bilingual;
 use super::tree::{Condition, Pick, Step, TreePath};
 
 pub(super) fn parse(text: &str) -> Result<TreePath, Bilingual> {
+    parse_inside(text, 0)
+}
+
+/// `depth` is how many brackets stand around the text: its bound keeps this recursion off the end of the stack.
+fn parse_inside(text: &str, depth: usize) -> Result<TreePath, Bilingual> {
+    if depth > DEEPEST {
+        return Err(Bilingual::new(
+            format!("[ ] の入れ子は{DEEPEST}段までです"),
+            format!("[ ] stand at most {DEEPEST} deep in each other"),
+        ));
+    }
     let mut steps = Vec::new();
     for part in split(text)? {
-        steps_of(part, &mut steps)?;
+        steps_of(part, depth, &mut steps)?;
     }
     if steps.is_empty() {
         return Err(Bilingual::new("パスが空です", "the path is empty"));
     }
-    Ok(TreePath { steps })
+    TreePath::new(steps)
 }
 
 /// Cuts at the dots that stand outside all brackets.
@@ -38,7 +49,7 @@ fn split(text: &str) -> Result<Vec<&str>, Bilingual> {
 }
 
 /// Reads one part between dots: a name and its brackets. `[ext:…]` opens a step of its own.
-fn steps_of(part: &str, steps: &mut Vec<Step>) -> Result<(), Bilingual> {
+fn steps_of(part: &str, depth: usize, steps: &mut Vec<Step>) -> Result<(), Bilingual> {
     let (name, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
     let has_name = !name.is_empty();
     if has_name {
@@ -53,11 +64,11 @@ fn steps_of(part: &str, steps: &mut Vec<Step>) -> Result<(), Bilingual> {
         let (inside, after) = bracket(rest)?;
         rest = after;
         if let Some(url) = inside.strip_prefix("ext:") {
-            let condition = Condition { path: parse("url")?, value: url.to_owned() };
+            let condition = Condition { path: parse_inside("url", depth)?, value: url.to_owned() };
             steps.push(Step { name: "extension".to_owned(), pick: Some(Pick::Where(vec![condition])) });
             continue;
         }
-        let pick = pick(inside)?;
+        let pick = pick(inside, depth)?;
         let Some(step) = steps.last_mut() else { return Err(unbalanced()) };
         match (&mut step.pick, pick) {
             (slot @ None, pick) => *slot = Some(pick),
@@ -93,7 +104,7 @@ fn bracket(text: &str) -> Result<(&str, &str), Bilingual> {
     Err(unbalanced())
 }
 
-fn pick(inside: &str) -> Result<Pick, Bilingual> {
+fn pick(inside: &str, around: usize) -> Result<Pick, Bilingual> {
     if inside == "*" {
         return Ok(Pick::Every);
     }
@@ -110,7 +121,10 @@ fn pick(inside: &str) -> Result<Pick, Bilingual> {
                 if value.is_empty() {
                     break;
                 }
-                return Ok(Pick::Where(vec![Condition { path: parse(path)?, value: value.to_owned() }]));
+                return Ok(Pick::Where(vec![Condition {
+                    path: parse_inside(path, around + 1)?,
+                    value: value.to_owned(),
+                }]));
             }
             _ => {}
         }
@@ -124,6 +138,9 @@ fn pick(inside: &str) -> Result<Pick, Bilingual> {
 fn unbalanced() -> Bilingual {
     Bilingual::new("[ と ] の対応が取れていません", "[ and ] do not match")
 }
+
+/// Paths of the forms here have conditions in conditions, and no more.
+const DEEPEST: usize = 4;
 
 #[cfg(test)]
 mod tests;

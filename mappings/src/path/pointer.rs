@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<TreePath, Bilingual> {
             None => steps.push(Step { name: unescape(token)?, pick: None }),
         }
     }
-    Ok(TreePath { steps })
+    TreePath::new(steps)
 }
 
 /// One step of a pointer.
@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_pointer() {
-        for path in ["", "a", "/", "/a//b", "/a~2", "/0", "/a/0/1"] {
+        let long = "/a".repeat(100_000);
+        for path in ["", "a", "/", "/a//b", "/a~2", "/0", "/a/0/1", &long] {
             assert!(parse(path).is_err(), "{path}");
         }
     }

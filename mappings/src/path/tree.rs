@@ -1,6 +1,7 @@
 //! Steps through a tree: what JSON pointers and FHIR element paths both become.
 
 use tsunagi_core::document::Node;
+use tsunagi_core::fault::Bilingual;
 
 /// A way from the root of a tree to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,17 @@ impl TreePath {
     /// The names of the members on the way.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.steps.iter().map(|step| step.name.as_str())
+    }
+
+    /// A path of these steps. The bound keeps every walk along it, which is a recursion, off the end of the stack.
+    pub(super) fn new(steps: Vec<Step>) -> Result<Self, Bilingual> {
+        if steps.len() > MOST_STEPS {
+            return Err(Bilingual::new(
+                format!("パスは{MOST_STEPS}段までです"),
+                format!("a path has at most {MOST_STEPS} steps"),
+            ));
+        }
+        Ok(Self { steps })
     }
 
     /// Calls `see` with each node at this path that is not null, until it returns true. Returns whether it did.
@@ -203,3 +215,6 @@ fn element_or_new<'a>(node: &'a mut Node, pick: &Pick, fresh: bool) -> Option<&'
     };
     elements.get_mut(at)
 }
+
+/// More than any form here has, and few enough that what is written is not nested deeper than a reader of JSON takes.
+const MOST_STEPS: usize = 30;

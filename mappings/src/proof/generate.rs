@@ -222,7 +222,7 @@ const EDGES: [Date; 14] = [
 ];
 
 /// `{W}` is a year of the western calendar and `{E}` the same one counted in 昭和.
-const SPELLINGS: [&str; 23] = [
+const SPELLINGS: [&str; 25] = [
     "{W}-03-00",
     "{W}-00-00",
     "{W}",
@@ -243,6 +243,8 @@ const SPELLINGS: [&str; 23] = [
     "昭和{E}年春",
     "S{E}.03.00",
     "S{E}.00.00",
+    "S{E}-03-00",
+    "昭和81年3月上旬",
     "3{E}0300",
     "不明",
     "明治5年12月2日",

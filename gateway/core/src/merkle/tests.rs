@@ -129,6 +129,8 @@ fn a_frontier_comes_back_from_its_parts_and_only_from_fitting_ones() {
     }
     assert_eq!(Frontier::from_parts(37, vec![[0; 32]; 2]), None);
     assert_eq!(Frontier::from_parts(0, vec![[0; 32]]), None);
+    let full = Frontier::from_parts(u64::MAX, vec![[0; 32]; 64]);
+    assert_eq!(full, None, "no leaf could be added");
 }
 
 #[test]

@@ -105,4 +105,9 @@ fn refuses_what_is_no_path() {
     for path in ["", "a..b", "a[", "a]", "a[b", "a[0][b=c]", "a[]", "a[b=]", "a.[0]", "a b", "a[0]x", "a[*][*]"] {
         assert!(parse(path).is_err(), "{path}");
     }
+    assert!(parse("a[b[c[d[e=1]=2]=3]=4]").is_ok());
+    let deep = |levels: usize| format!("{}a{}", "a[".repeat(levels), "=1]".repeat(levels));
+    for path in [deep(5), deep(100_000), "a.".repeat(100_000) + "a", "a[".repeat(100_000)] {
+        assert!(parse(&path).is_err());
+    }
 }
