@@ -75,7 +75,7 @@ async fn every_wrong_row_of_a_long_file_comes_back_with_its_number_and_reason() 
         let neighbour = bulk::line(row + 1);
         neighbour
             .replace(&format!("A{:09}", row + 1), &format!("A{row:09}"))
-            .replace(&format!("{:07}", row + 1), &format!("{row:07}"))
+            .replace(&format!("T{:09}", row + 1), &format!("T{row:09}"))
     };
     let repaired: Vec<String> = std::iter::once(bulk::header()).chain(numbers.iter().map(sound)).collect();
     for expected in ["accepted", "unchanged"] {

@@ -66,7 +66,7 @@ pub fn line(row: u64) -> String {
     let set = [
         (1, format!("A{row:09}")),
         (2, "81440018".to_owned()),
-        (3, format!("{:07}", row % 10_000_000)),
+        (3, format!("T{row:09}")),
         (5, format!("架空{}子", digits(row))),
         (6, "ｶｸｳ ﾊﾅｺ".to_owned()),
         (7, format!("令和{}年{}月{}日", row % 7 + 2, row % 12 + 1, row % 28 + 1)),
