@@ -22,6 +22,7 @@ use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Connections, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
+use crate::forecast::watch::ExpiryState;
 use crate::sealing::SealingState;
 
 /// The name that signs checkpoints, as C2SP signed notes carry it.
@@ -52,6 +53,8 @@ pub struct Gateway {
     pub connections: Arc<Connections>,
     /// Whether sealing keeps up.
     pub sealing: SealingState,
+    /// What nears its end.
+    pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
     /// Wakes the delivery workers.
@@ -82,6 +85,7 @@ impl Gateway {
             bodies: BodyBudget::new(config.edge.max_body_bytes_at_once, config.edge.max_body_bytes),
             connections: Arc::default(),
             sealing: SealingState::default(),
+            expiry: ExpiryState::default(),
             tables: ArcSwap::from_pointee(tables),
             registry: ArcSwap::from_pointee(registry),
             registry_version: AtomicU64::new(version),
@@ -161,6 +165,7 @@ impl Running {
         tasks.spawn(crate::edge::operations::serve(gateway.clone(), operations_listener, stopping.clone()));
         tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(watch_registry(gateway.clone(), stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
