@@ -20,7 +20,7 @@ const URI: u64 = 6;
 const ADDRESS: u64 = 7;
 
 /// A host that can never be (RFC 2606): what counts is that URIs are constrained at all.
-const NO_HOST: &[u8] = b".invalid";
+const NO_HOST: &[u8] = b".uri.invalid";
 
 /// The extension, critical.
 pub(crate) fn excluding_names_of_the_other(usage: Usage) -> CustomExtension {

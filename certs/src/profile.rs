@@ -155,6 +155,9 @@ fn authority(
     }
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, hub_name);
+    // No two authorities share a name, not even of one hub: verifiers choose revocation lists by the issuer's name, and
+    // while an old authority gives way to a new one both must be found.
+    subject.push(DnType::OrganizationalUnitName, serial.to_string());
     subject.push(DnType::CommonName, format!("{hub_name} {role}"));
     let mut params = dated(subject, serial, validity)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));

@@ -22,6 +22,7 @@ mod constraints;
 mod locked;
 mod openssl;
 mod renewal;
+mod rollover;
 
 /// 2027-01-15T08:00:00Z.
 const NOW: i64 = 1_800_000_000;

@@ -47,7 +47,7 @@ tenant = "oita"
 kind = "vaccination"
 mode = "submit"
 layout = "fhir_r4/vaccination"
-from = 2026-01-01
+from = "2026-01-01"
 
 [[channel]]
 id = "a-ended"
@@ -56,8 +56,8 @@ tenant = "oita"
 kind = "vaccination"
 mode = "lookup"
 layout = "fhir_r4/vaccination"
-from = 2026-01-01
-until = 2027-01-20
+from = "2026-01-01"
+until = "2027-01-20"
 
 [[channel]]
 id = "f-submit"
@@ -66,7 +66,7 @@ tenant = "oita"
 kind = "vaccination"
 mode = "submit"
 layout = "fhir_r4/vaccination"
-from = 2026-01-01
+from = "2026-01-01"
 
 [[channel]]
 id = "oita-mailbox"
@@ -75,7 +75,7 @@ tenant = "oita"
 kind = "vaccination"
 mode = "deliver"
 layout = "municipal_csv/vaccination"
-from = 2026-01-01
+from = "2026-01-01"
 
 [[channel]]
 id = "oita-push"
@@ -85,7 +85,7 @@ kind = "vaccination"
 mode = "deliver"
 layout = "municipal_csv/vaccination"
 endpoint = "oita-server"
-from = 2026-01-01
+from = "2026-01-01"
 "#;
 
 fn at(days: i64) -> Timestamp {

@@ -66,14 +66,13 @@ fn shown(context: &Context, lines: &[Line], within: u32) -> String {
                 (_, Some(day)) => day.to_string(),
                 (_, None) => say("不明", "unknown"),
             };
-            let channels: Vec<&str> = line.channels.iter().map(|channel| channel.as_str()).collect();
             vec![
                 day,
                 line.days_left.map(|days| days.to_string()).unwrap_or_default(),
                 named(context, line.what),
                 line.name.clone(),
                 line.pending_deliveries.to_string(),
-                channels.join(" "),
+                channels(line),
             ]
         })
         .collect();
@@ -87,6 +86,17 @@ fn shown(context: &Context, lines: &[Line], within: u32) -> String {
     ];
     table(&header.each_ref().map(String::as_str), &rows)
 }
+
+/// The first few; all of them are in the JSON.
+fn channels(line: &Line) -> String {
+    let mut text = line.channels.iter().take(SHOWN).map(|channel| channel.as_str()).collect::<Vec<_>>().join(" ");
+    if line.channels.len() > SHOWN {
+        text.push_str(&format!(" … ({})", line.channels.len()));
+    }
+    text
+}
+
+const SHOWN: usize = 4;
 
 fn named(context: &Context, what: What) -> String {
     let (ja, en) = match what {
