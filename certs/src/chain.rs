@@ -1,89 +1,148 @@
-//! The two authorities as they lie in the folder: root and issuing.
+//! The three authorities as they lie in the folder: the root, and an issuing one for each usage.
 
 use rcgen::{Issuer, KeyPair, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::parse_x509_certificate;
+use zeroize::Zeroizing;
 
 use crate::disk::{Folder, PUBLIC, write_key};
 use crate::error::CertsError;
+use crate::ledger::Usage;
 use crate::profile::{self, Validity};
+use crate::secret::{Passphrase, decrypt_key, encrypt_key};
 use crate::serial::Serial;
 
 pub(crate) const ROOT: &str = "root.pem";
 pub(crate) const ROOT_KEY: &str = "root.key";
 pub(crate) const ISSUING: &str = "issuing.pem";
 pub(crate) const ISSUING_KEY: &str = "issuing.key";
+pub(crate) const SERVER_ISSUING: &str = "server-issuing.pem";
+pub(crate) const SERVER_ISSUING_KEY: &str = "server-issuing.key";
 
 /// Lifetime of the root in days: twenty years, because exchanging a trust anchor means a visit to every participant.
 const ROOT_DAYS: u32 = 7_305;
-/// Lifetime of the issuing authority in days: ten years, so that it can be followed by another under the same root.
+/// Lifetime of the issuing authorities in days: ten years, so that others can follow them under the same root.
 const ISSUING_DAYS: u32 = 3_652;
 
-/// Root and issuing authority, checked to belong together.
+/// Root and issuing authorities, checked to belong together.
 pub(crate) struct Chain {
     /// Certificate of the root.
     pub(crate) root_pem: String,
-    /// Certificate of the issuing authority.
-    pub(crate) issuing_pem: String,
+    /// For what calls.
+    pub(crate) participants: Issuing,
+    /// For what is called.
+    pub(crate) servers: Issuing,
+    passphrase: Option<Passphrase>,
+}
+
+/// One issuing authority.
+pub(crate) struct Issuing {
+    /// Its certificate.
+    pub(crate) pem: String,
     /// Signs certificates and the list of the revoked ones.
-    pub(crate) issuing: Issuer<'static, KeyPair>,
-    /// Of the issuing authority; nothing it signs lasts longer.
+    pub(crate) signer: Issuer<'static, KeyPair>,
+    /// Nothing it signs lasts longer.
     pub(crate) validity: Validity,
 }
 
 impl Chain {
-    /// Makes both authorities. Keys first: a certificate in the folder then always has its key.
-    pub(crate) fn create(folder: &Folder, hub_name: &str, now: i64) -> Result<(), CertsError> {
+    /// Makes the authorities. Keys first: a certificate in the folder then always has its key. The root's certificate
+    /// comes last, for where it is missing there is no authority.
+    pub(crate) fn create(
+        folder: &Folder,
+        hub_name: &str,
+        now: i64,
+        passphrase: Option<&Passphrase>,
+    ) -> Result<(), CertsError> {
         let root = profile::root(hub_name, Serial::draw()?, Validity::starting(now, ROOT_DAYS)?)?;
-        let issuing = profile::issuing(hub_name, Serial::draw()?, Validity::starting(now, ISSUING_DAYS)?)?;
-        let root_key = KeyPair::generate()?;
-        let issuing_key = KeyPair::generate()?;
-        let root_pem = root.self_signed(&root_key)?.pem();
-        let issuing_pem = issuing.signed_by(&issuing_key, &Issuer::from_params(&root, &root_key))?.pem();
-        write_key(&folder.at(ROOT_KEY), &key_pem(&root_key))?;
-        write_key(&folder.at(ISSUING_KEY), &key_pem(&issuing_key))?;
-        folder.replace(ISSUING, &issuing_pem, PUBLIC)?;
+        let root_key = Zeroizing::new(KeyPair::generate()?);
+        let root_pem = root.self_signed(&*root_key)?.pem();
+        write_locked(folder, ROOT_KEY, &root_key, passphrase)?;
+        let signer = Issuer::from_params(&root, &*root_key);
+        for (usage, name, key_name) in
+            [(Usage::Participant, ISSUING, ISSUING_KEY), (Usage::Server, SERVER_ISSUING, SERVER_ISSUING_KEY)]
+        {
+            let validity = Validity::starting(now, ISSUING_DAYS)?;
+            let issuing = profile::issuing(hub_name, usage, Serial::draw()?, validity)?;
+            let key = Zeroizing::new(KeyPair::generate()?);
+            let pem = issuing.signed_by(&*key, &signer)?.pem();
+            write_locked(folder, key_name, &key, passphrase)?;
+            folder.replace(name, &pem, PUBLIC)?;
+        }
         folder.replace(ROOT, &root_pem, PUBLIC)
     }
 
-    /// Reads both certificates and the issuing key, and checks that each belongs to the next.
-    pub(crate) fn open(folder: &Folder) -> Result<Self, CertsError> {
-        let read = |name: &str| folder.read(name)?.ok_or_else(|| CertsError::NotInitialised { file: folder.at(name) });
-        let (root_pem, issuing_pem) = (read(ROOT)?, read(ISSUING)?);
-        let validity = signed_validity(folder, &root_pem, &issuing_pem)?;
-        let issuing = issuer(folder, &issuing_pem, ISSUING_KEY)?;
-        Ok(Self { root_pem, issuing_pem, issuing, validity })
+    /// Reads the certificates and the issuing keys, and checks that each belongs to the next. The passphrase is kept
+    /// for the root's key.
+    pub(crate) fn open(folder: &Folder, passphrase: Option<Passphrase>) -> Result<Self, CertsError> {
+        let root_pem = read(folder, ROOT)?;
+        let issuing = |name, key| -> Result<Issuing, CertsError> {
+            let pem = read(folder, name)?;
+            let validity = signed_validity(folder, &root_pem, name, &pem)?;
+            let signer = issuer(folder, &pem, key, passphrase.as_ref())?;
+            Ok(Issuing { pem, signer, validity })
+        };
+        let participants = issuing(ISSUING, ISSUING_KEY)?;
+        let servers = issuing(SERVER_ISSUING, SERVER_ISSUING_KEY)?;
+        Ok(Self { root_pem, participants, servers, passphrase })
+    }
+
+    /// The authority for a usage.
+    pub(crate) fn issuing(&self, usage: Usage) -> &Issuing {
+        match usage {
+            Usage::Participant => &self.participants,
+            Usage::Server => &self.servers,
+        }
     }
 
     /// The root as a signer. Its key is read here and forgotten with the value.
     pub(crate) fn root(&self, folder: &Folder) -> Result<Issuer<'static, KeyPair>, CertsError> {
-        issuer(folder, &self.root_pem, ROOT_KEY)
+        issuer(folder, &self.root_pem, ROOT_KEY, self.passphrase.as_ref())
     }
 }
 
 /// A private key as PKCS#8 in PEM, wiped from memory when dropped.
-pub(crate) fn key_pem(key: &KeyPair) -> zeroize::Zeroizing<String> {
-    zeroize::Zeroizing::new(key.serialize_pem())
+pub(crate) fn key_pem(key: &KeyPair) -> Zeroizing<String> {
+    Zeroizing::new(key.serialize_pem())
 }
 
-/// Validity of the issuing certificate, once the root's key has been seen to have signed it.
-fn signed_validity(folder: &Folder, root_pem: &str, issuing_pem: &str) -> Result<Validity, CertsError> {
+fn write_locked(folder: &Folder, name: &str, key: &KeyPair, passphrase: Option<&Passphrase>) -> Result<(), CertsError> {
+    let plain = key_pem(key);
+    match passphrase {
+        Some(passphrase) => write_key(&folder.at(name), &encrypt_key(&plain, passphrase)?),
+        None => write_key(&folder.at(name), &plain),
+    }
+}
+
+fn read(folder: &Folder, name: &str) -> Result<String, CertsError> {
+    folder.read(name)?.ok_or_else(|| CertsError::NotInitialised { file: folder.at(name) })
+}
+
+/// Validity of an issuing certificate, once the root's key has been seen to have signed it.
+fn signed_validity(folder: &Folder, root_pem: &str, name: &str, issuing_pem: &str) -> Result<Validity, CertsError> {
     let damaged = |name: &str, what| CertsError::Damaged { file: folder.at(name), what };
     let unreadable = "is not a certificate in PEM";
     let root = der(root_pem).ok_or_else(|| damaged(ROOT, unreadable))?;
-    let issuing = der(issuing_pem).ok_or_else(|| damaged(ISSUING, unreadable))?;
+    let issuing = der(issuing_pem).ok_or_else(|| damaged(name, unreadable))?;
     let (_, root) = parse_x509_certificate(&root).map_err(|_| damaged(ROOT, unreadable))?;
-    let (_, issuing) = parse_x509_certificate(&issuing).map_err(|_| damaged(ISSUING, unreadable))?;
-    issuing.verify_signature(Some(root.public_key())).map_err(|_| damaged(ISSUING, "is not signed by root.pem"))?;
+    let (_, issuing) = parse_x509_certificate(&issuing).map_err(|_| damaged(name, unreadable))?;
+    issuing.verify_signature(Some(root.public_key())).map_err(|_| damaged(name, "is not signed by root.pem"))?;
     let validity = issuing.validity();
     Ok(Validity { from: validity.not_before.timestamp(), until: validity.not_after.timestamp() })
 }
 
-fn issuer(folder: &Folder, certificate_pem: &str, key: &str) -> Result<Issuer<'static, KeyPair>, CertsError> {
+fn issuer(
+    folder: &Folder,
+    certificate_pem: &str,
+    key: &str,
+    passphrase: Option<&Passphrase>,
+) -> Result<Issuer<'static, KeyPair>, CertsError> {
     let text = folder.read_key(key)?;
-    let damaged = |what| CertsError::Damaged { file: folder.at(key), what };
-    let pair = KeyPair::from_pem(&text).map_err(|_| damaged("is not a private key in PEM"))?;
+    let file = folder.at(key);
+    let damaged = |what| CertsError::Damaged { file: file.clone(), what };
+    let found = decrypt_key(&text, passphrase).map_err(|error| error.about(&file))?;
+    let pair = KeyPair::try_from(&found).map_err(|_| damaged("is not a private key in PEM"))?;
     let certificate = der(certificate_pem).ok_or_else(|| damaged("has no certificate beside it"))?;
     let (_, parsed) = parse_x509_certificate(&certificate).map_err(|_| damaged("has no certificate beside it"))?;
     if parsed.public_key().raw != pair.subject_public_key_info() {

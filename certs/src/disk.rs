@@ -117,6 +117,11 @@ impl Folder {
 ///
 /// Never overwrites: a key that is gone cannot be made again.
 pub fn write_key(path: &Path, pem: &str) -> Result<(), CertsError> {
+    write_private(path, pem.as_bytes())
+}
+
+/// The same for octets: a bundle holds a key too.
+pub fn write_private(path: &Path, octets: &[u8]) -> Result<(), CertsError> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -124,7 +129,7 @@ pub fn write_key(path: &Path, pem: &str) -> Result<(), CertsError> {
         }
         Err(error) => return Err(CertsError::io("write", path)(error)),
     };
-    if let Err(error) = file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()) {
+    if let Err(error) = file.write_all(octets).and_then(|()| file.sync_all()) {
         // Half a key is no key, and it would stand in the way of the next try.
         let doing = if fs::remove_file(path).is_ok() { "write" } else { "finish or remove the key in" };
         return Err(CertsError::io(doing, path)(error));

@@ -30,6 +30,9 @@ pub enum CertsError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A text that holds no certificate.
+    #[error("no certificate was found: name a file in PEM that begins with the certificate to bundle")]
+    Certificate,
     /// What lies in the place of a revocation list is none.
     #[error("{} is not a revocation list of this authority: remove it and publish again, the ledger knows what is revoked", .file.display())]
     CrlDamaged {
@@ -37,17 +40,25 @@ pub enum CertsError {
         file: PathBuf,
     },
     /// A file of the authority does not say what it should.
-    #[error("{} {what}: restore it from a backup", .file.display())]
+    #[error("{} {what}; if nothing else helps, restore it from a backup", .file.display())]
     Damaged {
         /// The file.
         file: PathBuf,
         /// What is wrong with it, as the rest of a sentence.
         what: &'static str,
     },
-    /// A key that others on the machine can read.
-    #[error("{} can be read by others: run chmod 600 on it, and replace the key if others may have read it", .file.display())]
+    /// The certificate has ended, so there is nothing left to overlap with.
+    #[error("certificate {serial} ended on {day}: issue a new one instead of renewing it")]
+    Ended {
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
+        /// Its last day, `YYYY-MM-DD`.
+        day: String,
+    },
+    /// A secret that others on the machine can read.
+    #[error("{} can be read by others: run chmod 600 on it, and replace what it holds if others may have read it", .file.display())]
     Exposed {
-        /// The key file.
+        /// The file of a key or passphrase.
         file: PathBuf,
     },
     /// A hub name that does not fit into a certificate.
@@ -62,6 +73,12 @@ pub enum CertsError {
         file: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A private key that cannot be used.
+    #[error("the key {what}")]
+    Key {
+        /// What is wrong, as the rest of a sentence.
+        what: &'static str,
     },
     /// A key is never written over another one.
     #[error("{} already exists, and a key is never overwritten: name another file", .file.display())]
@@ -106,11 +123,20 @@ pub enum CertsError {
     /// A participant id that is not one.
     #[error("a participant id has 1 to 96 characters of a-z 0-9 - _ . and begins with a letter or digit")]
     ParticipantId,
+    /// A passphrase that is too short or has other characters.
+    #[error("a passphrase or password has 8 to 256 printable characters of ASCII, on the first line of its file")]
+    Passphrase,
     /// A certificate signing request that cannot be used.
     #[error("the certificate signing request {why}")]
     Request {
         /// What is wrong and what to do, as the rest of a sentence.
         why: &'static str,
+    },
+    /// The certificate was revoked, and another is not made from it by renewing.
+    #[error("certificate {serial} is revoked: issue a new one if its owner may still take part")]
+    Revoked {
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
     },
     /// The root's key is not in the folder, and the root's revocation list needs it.
     #[error("{} is not there: put it back for this command; the issuing authority's list has been renewed, the root's has not", .file.display())]
@@ -144,5 +170,13 @@ impl CertsError {
     /// Wraps what the file system said with the file it was about.
     pub(crate) fn io(doing: &'static str, file: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { doing, file: file.to_owned(), source }
+    }
+
+    /// Says which key file it was.
+    pub(crate) fn about(self, file: &Path) -> Self {
+        match self {
+            Self::Key { what } => Self::Damaged { file: file.to_owned(), what },
+            other => other,
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! The ledger: one JSON line for each certificate issued and each one revoked. Lines are added, never changed.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,12 +41,36 @@ pub struct LedgerEntry {
     pub not_after: i64,
     /// When it was issued.
     pub issued_at: i64,
+    /// True if its key came with a signing request, so that it cannot be renewed without its owner.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub key_from_request: bool,
+    /// Serial number of the certificate whose place it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renews: Option<String>,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<i64>,
     /// Why it was revoked; present exactly if `revoked_at` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+}
+
+impl LedgerEntry {
+    /// True if a handshake would take it at a moment, as far as the ledger knows.
+    pub fn holds_at(&self, now: i64) -> bool {
+        self.revoked_at.is_none() && (self.not_before..=self.not_after).contains(&now)
+    }
+}
+
+/// Reads the ledger of an authority's folder without opening the authority: no lock, no key. Empty where there is no
+/// ledger; a line that is being written is not seen yet.
+pub fn read_ledger(dir: &Path) -> Result<Vec<LedgerEntry>, CertsError> {
+    let file = dir.join(LEDGER);
+    match std::fs::read(&file) {
+        Ok(text) => entries(whole_lines(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(CertsError::io("read", &file)(error)),
+    }
 }
 
 /// One line of the file.
@@ -167,6 +191,8 @@ mod tests {
             not_before: 1,
             not_after: 3,
             issued_at: 2,
+            key_from_request: false,
+            renews: None,
             revoked_at: None,
             reason: None,
         }
@@ -190,6 +216,7 @@ mod tests {
         assert_eq!(serials(&ledger), "4");
         ledger.append(&Line::Issued(issued('6'))).unwrap();
         ledger.append(&Line::Revoked { serial: "4".repeat(32), at: 9, reason: Reason::Superseded }).unwrap();
+        assert_eq!(read_ledger(folder.path()).unwrap(), ledger.entries().unwrap());
         drop(ledger);
 
         let ledger = Ledger::open(&folder).unwrap();

@@ -1,4 +1,4 @@
-//! What the four kinds of certificate contain.
+//! What the five kinds of certificate contain.
 
 use std::net::IpAddr;
 
@@ -9,6 +9,7 @@ use rcgen::{
 use rustls_pki_types::ServerName;
 use time::OffsetDateTime;
 
+use crate::constraints;
 use crate::error::CertsError;
 use crate::ledger::Usage;
 use crate::peer::{PARTICIPANT_URN, is_participant_id};
@@ -41,7 +42,7 @@ impl Validity {
     }
 }
 
-/// What is particular to one certificate below the issuing authority.
+/// What is particular to one certificate below an issuing authority.
 pub(crate) struct Leaf {
     /// For whom: TLS clients or TLS servers.
     pub(crate) usage: Usage,
@@ -77,21 +78,27 @@ impl Leaf {
         if leaf.names.is_empty() { Err(CertsError::ServerName) } else { Ok(leaf) }
     }
 
+    /// Where people read the name. Some verifiers take a common name with a dot for a DNS name, which the participants'
+    /// authority may not certify; such an id stands as an organisation.
+    fn subject_part(&self, name: &str) -> DnType {
+        match self.usage {
+            Usage::Participant if name.contains('.') => DnType::OrganizationName,
+            Usage::Participant | Usage::Server => DnType::CommonName,
+        }
+    }
+
     /// The certificate's contents but for its key.
     pub(crate) fn params(&self, serial: Serial, validity: Validity) -> Result<CertificateParams, CertsError> {
         let mut subject = DistinguishedName::new();
         // A longer name is left out, not cut: it is in the alternative names whole, and a cut one may be another's.
         if let Some(name) = self.names.first().filter(|name| name.len() <= COMMON_NAME_LIMIT) {
-            subject.push(DnType::CommonName, name);
+            subject.push(self.subject_part(name), name);
         }
         let mut params = dated(subject, serial, validity)?;
         params.subject_alt_names.clone_from(&self.alt_names);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![match self.usage {
-            Usage::Participant => ExtendedKeyUsagePurpose::ClientAuth,
-            Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
-        }];
+        params.extended_key_usages = vec![extended(self.usage)];
         Ok(params)
     }
 }
@@ -101,11 +108,28 @@ pub(crate) fn root(hub_name: &str, serial: Serial, validity: Validity) -> Result
     authority(hub_name, "root CA", 1, serial, validity)
 }
 
-/// Contents of the issuing authority: no authority below it, and nothing but TLS clients and servers.
-pub(crate) fn issuing(hub_name: &str, serial: Serial, validity: Validity) -> Result<CertificateParams, CertsError> {
-    let mut params = authority(hub_name, "issuing CA", 0, serial, validity)?;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+/// Contents of an issuing authority: no authority below it, one usage, and no names of the other authority's kind.
+pub(crate) fn issuing(
+    hub_name: &str,
+    usage: Usage,
+    serial: Serial,
+    validity: Validity,
+) -> Result<CertificateParams, CertsError> {
+    let role = match usage {
+        Usage::Participant => "participant CA",
+        Usage::Server => "server CA",
+    };
+    let mut params = authority(hub_name, role, 0, serial, validity)?;
+    params.extended_key_usages = vec![extended(usage)];
+    params.custom_extensions = vec![constraints::excluding_names_of_the_other(usage)];
     Ok(params)
+}
+
+fn extended(usage: Usage) -> ExtendedKeyUsagePurpose {
+    match usage {
+        Usage::Participant => ExtendedKeyUsagePurpose::ClientAuth,
+        Usage::Server => ExtendedKeyUsagePurpose::ServerAuth,
+    }
 }
 
 /// A date as certificates hold it. Only from 1970 to 9999: before there is no hub, and X.509 ends there.
@@ -131,6 +155,9 @@ fn authority(
     }
     let mut subject = DistinguishedName::new();
     subject.push(DnType::OrganizationName, hub_name);
+    // No two authorities share a name, not even of one hub: verifiers choose revocation lists by the issuer's name, and
+    // while an old authority gives way to a new one both must be found.
+    subject.push(DnType::OrganizationalUnitName, serial.to_string());
     subject.push(DnType::CommonName, format!("{hub_name} {role}"));
     let mut params = dated(subject, serial, validity)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));

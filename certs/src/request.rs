@@ -5,7 +5,7 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::oid_registry::{OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer;
-use x509_parser::public_key::PublicKey;
+use x509_parser::public_key::{PublicKey, RSAPublicKey};
 use x509_parser::x509;
 
 use crate::error::CertsError;
@@ -27,7 +27,7 @@ pub(crate) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, CertsErr
     let key = &request.certification_request_info.subject_pki;
     if !is_accepted(key) {
         return Err(CertsError::Request {
-            why: "has a key we do not certify: use P-256, P-384 or RSA of 2048 to 4096 bits",
+            why: "has a key we do not certify: use P-256, P-384, or RSA of 2048 to 4096 bits with 65537 as exponent",
         });
     }
     request.verify_signature().map_err(|_| CertsError::Request {
@@ -42,7 +42,11 @@ fn is_accepted(key: &x509::SubjectPublicKeyInfo<'_>) -> bool {
         let curve = key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
         curve.is_some_and(|curve| curve == OID_EC_P256 || curve == OID_NIST_EC_P384)
     } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
-        matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if (2048..=4096).contains(&rsa.key_size()))
+        // 2048 bits are what Java's keytool and the systems of many hospitals make unasked; good until 2030 (CRYPTREC).
+        let fits = |rsa: &RSAPublicKey<'_>| {
+            (2048..=4096).contains(&rsa.key_size()) && rsa.try_exponent().is_ok_and(|exponent| exponent == 65_537)
+        };
+        matches!(key.parsed(), Ok(PublicKey::RSA(rsa)) if fits(&rsa))
     } else {
         false
     }
@@ -83,6 +87,38 @@ mod tests {
         ] {
             let said = public_key(&text).unwrap_err().to_string();
             assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn weak_keys_are_refused_in_words_that_say_what_to_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = [
+            ("rsa:1024", None, false),
+            ("rsa:2048", None, true),
+            ("rsa:2048", Some("rsa_keygen_pubexp:3"), false),
+            ("ec", Some("ec_paramgen_curve:P-224"), false),
+            ("ec", Some("ec_paramgen_curve:secp256k1"), false),
+            ("ec", Some("ec_paramgen_curve:P-384"), true),
+        ];
+        for (key, option, good) in table {
+            let mut openssl = std::process::Command::new("openssl");
+            openssl.args(["req", "-new", "-nodes", "-subj", "/CN=a", "-keyout", "a.key", "-newkey", key]);
+            if let Some(option) = option {
+                openssl.args(["-pkeyopt", option]);
+            }
+            let Ok(made) = openssl.current_dir(dir.path()).output() else {
+                println!("not run: requests by openssl (it is not installed)");
+                return;
+            };
+            assert!(made.status.success(), "{key} {option:?}: {}", String::from_utf8_lossy(&made.stderr));
+            match public_key(&String::from_utf8_lossy(&made.stdout)) {
+                Ok(_) => assert!(good, "{key} {option:?} was taken"),
+                Err(error) => {
+                    assert!(!good, "{key} {option:?}: {error}");
+                    assert!(error.to_string().contains("P-256, P-384, or RSA"), "{error}");
+                }
+            }
         }
     }
 }

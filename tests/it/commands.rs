@@ -11,13 +11,16 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 32] = [
     "audit show",
     "audit verify",
+    "certs bundle",
     "certs crl",
+    "certs forecast",
     "certs init",
     "certs issue",
     "certs list",
+    "certs renew",
     "certs revoke",
     "check",
     "deliveries list",

@@ -2,8 +2,9 @@
 //!
 //! A fenced block `sh` is run by bash, all of them one after another in one shell and one empty folder; a block `text` after
 //! it says what must come back. There `…` is any text, space counts once, and lines may be left out. A block `bash` is not
-//! run: it is the test command itself. A `cargo` that stands first on the PATH gives `cargo run --release --` the binary
-//! of this test run, so that nothing is built twice; everything else is as the reader has it.
+//! run: it is the test command itself. The operator's pages on certificates are played in the same way. A `cargo` that stands first on the PATH gives `cargo run --release --` the binary
+//! of this test run, so that nothing is built twice, and a `tsunagi` beside it is that binary; everything else is as the
+//! reader has it.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -81,14 +82,29 @@ fn commands_work_as_printed() {
         return;
     }
     for (readme, markdown, lang) in [("README.md", ENGLISH, "C.UTF-8"), ("README.ja.md", JAPANESE, "ja_JP.UTF-8")] {
-        play(readme, markdown, lang);
+        let steps = steps(markdown);
+        assert!(steps.len() > 10, "{readme} has only {} blocks of commands", steps.len());
+        play(readme, &steps, lang);
+    }
+}
+
+#[test]
+fn commands_of_the_pages_on_certificates_work_as_printed() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        println!("not run: the commands of docs/rotation.md and the pages beside it (openssl is not installed)");
+        return;
+    }
+    for page in ["rotation", "compromise", "ca-rollover", "clock"] {
+        let name = format!("docs/{page}.md");
+        let text = std::fs::read_to_string(root().join(&name)).expect("the page is there");
+        let steps = steps(&text);
+        assert!(steps.len() > 3, "{name} has only {} blocks of commands", steps.len());
+        play(&name, &steps, "C.UTF-8");
     }
 }
 
 /// Runs one README from its first command to its last.
-fn play(readme: &str, markdown: &str, lang: &str) {
-    let steps = steps(markdown);
-    assert!(steps.len() > 10, "{readme} has only {} blocks of commands", steps.len());
+fn play(readme: &str, steps: &[(Block<'_>, Block<'_>)], lang: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let (work, shims) = (folder.path().join("work"), folder.path().join("shims"));
     let said = folder.path().join("said");
@@ -96,8 +112,9 @@ fn play(readme: &str, markdown: &str, lang: &str) {
         std::fs::create_dir(made).expect("a folder can be made");
     }
     write_cargo(&shims.join("cargo"));
+    std::os::unix::fs::symlink(binary(), shims.join("tsunagi")).expect("a link can be made");
     let script = folder.path().join("script");
-    std::fs::write(&script, script_of(&steps, &said)).expect("a script can be written");
+    std::fs::write(&script, script_of(steps, &said)).expect("a script can be written");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut bash = Command::new("timeout");
     bash.args(["--kill-after=10", "300", "bash"]).arg(&script).current_dir(&work);

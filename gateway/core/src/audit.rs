@@ -16,8 +16,12 @@ use crate::policy::{Basis, Flow, Purpose};
 pub enum Action {
     /// A certificate was issued by the hub's CA.
     CertificateIssued,
+    /// A certificate was issued in place of one that ends.
+    CertificateRenewed,
     /// A certificate was revoked.
     CertificateRevoked,
+    /// The revocation lists were signed anew.
+    CrlPublished,
     /// An attempt to hand a delivery over was made or a mailbox was emptied; the bytes left after this leaf.
     DeliveryDisclosed,
     /// A delivery was put back by the operator.

@@ -207,6 +207,11 @@ impl Registry {
         self.participants.get(id)
     }
 
+    /// All participants, suspended or not.
+    pub fn participants(&self) -> impl Iterator<Item = &Participant> {
+        self.participants.values()
+    }
+
     /// The participant that registered a foreign certificate.
     pub fn participant_by_fingerprint(&self, sha256_hex: &str) -> Option<&Participant> {
         self.participants.values().find(|p| p.fingerprints.iter().any(|known| known.eq_ignore_ascii_case(sha256_hex)))

@@ -22,6 +22,7 @@ use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Connections, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
+use crate::forecast::watch::ExpiryState;
 use crate::pipeline::coverage::Unwritten;
 use crate::sealing::SealingState;
 
@@ -57,6 +58,8 @@ pub struct Gateway {
     pub sealing: SealingState,
     /// What could not be mapped, until it is written.
     pub coverage: Unwritten,
+    /// What nears its end.
+    pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
     /// Wakes the delivery workers.
@@ -89,6 +92,7 @@ impl Gateway {
             connections: Arc::default(),
             sealing: SealingState::default(),
             coverage: Unwritten::default(),
+            expiry: ExpiryState::default(),
             tables: ArcSwap::from_pointee(tables),
             registry: ArcSwap::from_pointee(registry),
             registry_version: AtomicU64::new(version),
@@ -169,6 +173,7 @@ impl Running {
         tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(watch_registry(gateway.clone(), stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }

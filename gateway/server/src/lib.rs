@@ -9,6 +9,7 @@ pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod edge;
+pub mod forecast;
 pub mod gateway;
 pub mod pipeline;
 pub mod proof;

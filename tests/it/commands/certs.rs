@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tsunagi_tests::process::KeptHub;
+use tsunagi_tests::process::{KeptHub, binary};
 
 use super::{en, ja};
 
@@ -107,4 +107,147 @@ fn a_key_that_never_left_its_owner_gets_a_certificate() {
     .unwrap();
     let refused = en(hub, "certs issue --participant hospital-own --csr broken.csr --out broken");
     assert!([1, 65].contains(&refused.code) && !hub.join("broken/hospital-own.pem").exists(), "{}", refused.code);
+}
+
+/// A file that only its owner can read.
+fn secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn events(hub: &Path, action: &str) -> usize {
+    en(hub, "audit show --tenant hub --limit 1000 --json").ended(0).out().matches(&format!("\"{action}\"")).count()
+}
+
+#[test]
+fn renewing_overlaps_is_linked_and_is_in_the_log() {
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    let old = en(hub, "certs issue --participant hospital-new --out old --days 10 --json").ended(0).json();
+    let old = old["serial"].as_str().unwrap();
+    let new = en(hub, &format!("certs renew {old} --out new --json")).ended(0).json();
+    assert_eq!(new["renews"], old);
+    assert_eq!(names_of(&hub.join("new/hospital-new.pem")).as_deref(), Some("hospital-new"));
+    let log = en(hub, "audit show --tenant hub --limit 1000 --json").ended(0).out();
+    assert!(log.contains("CertificateRenewed") && log.contains(&format!("renews:{old}")), "{log}");
+    // Nothing of what stands there is written over, and then nothing is issued either.
+    let issued = || en(hub, "certs list --json").ended(0).json().as_array().unwrap().len();
+    let (before, leaves) = (issued(), events(hub, "CertificateRenewed"));
+    assert!(en(hub, &format!("certs renew {old} --out new")).ended(1).err().contains("nothing was issued"));
+    assert_eq!((issued(), events(hub, "CertificateRenewed")), (before, leaves));
+    // What has a successor is not due.
+    en(hub, "certs issue --server hub.example.jp --out due --days 5").ended(0);
+    let all = en(hub, "certs renew --all-within 20 --out all --json").ended(0).json();
+    let [only] = all.as_array().unwrap().as_slice() else { panic!("{all}") };
+    assert!(hub.join(only["certificate"].as_str().unwrap()).exists(), "{only}");
+    assert_eq!(en(hub, "certs renew --all-within 20 --out all --json").ended(0).json(), serde_json::json!([]));
+    en(hub, &format!("certs revoke {old}")).ended(0);
+    assert!(en(hub, &format!("certs renew {old} --out again")).ended(1).err().contains("revoked"));
+    en(hub, "certs renew").ended(64);
+}
+
+#[test]
+fn no_certificate_is_handed_out_without_its_leaf_and_a_revocation_does_not_wait() {
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    let serial = en(hub, "certs issue --participant hospital-new --out first --json").ended(0).json();
+    let serial = serial["serial"].as_str().unwrap().to_owned();
+    let list = || en(hub, "certs list --json").ended(0).json();
+    let before = list();
+    // A store that does not open: the master key is away.
+    std::fs::rename(hub.join("keys/master.key"), hub.join("keys/away")).unwrap();
+    assert_ne!(en(hub, "certs issue --participant hospital-other --out second").code, 0);
+    assert!(!hub.join("second/hospital-other.pem").exists() && !hub.join("second/hospital-other.key").exists());
+    assert_eq!(list(), before, "the ledger knows a certificate that nobody has");
+    let said = en(hub, &format!("certs revoke {serial} --reason superseded")).ended(69).err();
+    assert!(said.contains("run the same command again"), "{said}");
+    assert!(list().to_string().contains("superseded"));
+    std::fs::rename(hub.join("keys/away"), hub.join("keys/master.key")).unwrap();
+    assert_eq!(events(hub, "CertificateRevoked"), 0);
+    en(hub, &format!("certs revoke {serial} --reason superseded")).ended(0);
+    assert_eq!(events(hub, "CertificateRevoked"), 1);
+    en(hub, "certs crl --days 14").ended(0);
+    assert_eq!(events(hub, "CrlPublished"), 1);
+}
+
+#[test]
+fn the_forecast_names_who_goes_dark_and_what_with_them() {
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    en(hub, "certs crl --days 90").ended(0);
+    // The demo revoked one participant's only certificate: it has none, and nothing of it will end.
+    let lines = en(hub, "certs forecast --json").ended(0).json();
+    let [line] = lines.as_array().unwrap().as_slice() else { panic!("{lines}") };
+    assert_eq!((line["name"].as_str(), line["state"].as_str()), (Some("hospital-closed"), Some("none")));
+    en(hub, "certs issue --server hub.example.jp --out server --days 10").ended(0);
+    std::fs::copy(hub.join("server/server.pem"), hub.join("certs/server.pem")).unwrap();
+    let lines = en(hub, "certs forecast --json").ended(1).json();
+    let [line, _] = lines.as_array().unwrap().as_slice() else { panic!("{lines}") };
+    assert_eq!((line["what"].as_str(), line["state"].as_str()), (Some("server"), Some("ends")));
+    assert!((9..=10).contains(&line["days_left"].as_i64().unwrap()), "{line}");
+    assert!(line["channels"].to_string().contains("hospital"), "{line}");
+    assert!(ja(hub, "certs forecast").ended(1).out().contains("サーバー証明書"));
+    // Two years on everything that init and demo made is over, the CAs are not.
+    let later = tsunagi_gateway::clock::Clock::system().today().saturating_add(jiff::Span::new().years(2));
+    let lines = en(hub, &format!("certs forecast --as-of {later} --json")).ended(1).json();
+    let of = |what: &str| lines.as_array().unwrap().iter().filter(|line| line["what"] == what).count();
+    assert!(of("participant") > 5 && of("crl") == 2 && of("client") == 1, "{lines}");
+    assert_eq!((of("root_ca"), of("issuing_ca")), (0, 0), "{lines}");
+    en(hub, "certs forecast --as-of yesterday").ended(64);
+}
+
+#[test]
+fn a_bundle_takes_its_password_from_a_file_and_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    secret(&hub.join("key.passphrase"), "correct horse\n");
+    secret(&hub.join("password"), "battery staple\n");
+    en(hub, "certs issue --participant hospital-new --out made --passphrase-file key.passphrase").ended(0);
+    assert!(std::fs::read_to_string(hub.join("made/hospital-new.key")).unwrap().contains("ENCRYPTED PRIVATE KEY"));
+    let bundle = "certs bundle made/hospital-new.pem --key made/hospital-new.key --password-file password";
+    assert!(en(hub, bundle).ended(1).err().contains("passphrase"));
+    en(hub, &format!("{bundle} --passphrase-file key.passphrase")).ended(0);
+    let file = hub.join("made/hospital-new.p12");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    en(hub, &format!("{bundle} --passphrase-file key.passphrase")).ended(1);
+    en(hub, &format!("{bundle} --passphrase-file key.passphrase --legacy --out old.p12")).ended(0);
+    std::fs::set_permissions(hub.join("password"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(en(hub, &format!("{bundle} --out third.p12")).ended(1).err().contains("chmod 600"));
+    let arguments = ["pkcs12", "-in", "made/hospital-new.p12", "-nokeys", "-passin", "pass:battery staple"];
+    match Command::new("openssl").args(arguments).current_dir(hub).output() {
+        Ok(read) => {
+            let text = String::from_utf8_lossy(&read.stdout).into_owned();
+            assert_eq!(text.matches("BEGIN CERTIFICATE").count(), 3, "{text}{}", String::from_utf8_lossy(&read.stderr));
+        }
+        Err(error) => println!("not run: openssl pkcs12 ({error})"),
+    }
+}
+
+#[test]
+fn the_cas_keys_may_be_under_a_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    secret(&folder.join("passphrase"), "correct horse\n");
+    std::fs::write(folder.join("tsunagi.toml"), "version = 1\n[ca]\npassphrase_file = \"passphrase\"\n").unwrap();
+    en(folder, "certs init").ended(0);
+    assert!(std::fs::read_to_string(folder.join("ca/issuing.key")).unwrap().contains("ENCRYPTED PRIVATE KEY"));
+    en(folder, "certs issue --participant hospital-new --out made").ended(0);
+    std::fs::write(folder.join("tsunagi.toml"), "version = 1\n").unwrap();
+    let said = en(folder, "certs crl").ended(1).err();
+    assert!(said.contains("passphrase") && !said.contains("horse"), "{said}");
+}
+
+#[test]
+fn a_linter_of_rfc_5280_finds_nothing() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("lint-certificates");
+    let ran = Command::new(script).env("TSUNAGI", binary()).env("LANG", "C.UTF-8").output().unwrap();
+    let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+    said.lines().filter(|line| line.starts_with("not run: ")).for_each(|line| println!("{line}"));
+    assert!(ran.status.success(), "{said}");
 }

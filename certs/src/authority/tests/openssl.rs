@@ -6,11 +6,13 @@ use std::process::Command;
 use super::*;
 
 /// Verdict of `openssl verify` at a time, for a purpose, against the files `init` made. `None` without OpenSSL.
-fn verify(hub: &Hub, certificate: &Path, purpose: &str, at: i64) -> Option<(bool, String)> {
+pub(super) fn verify(hub: &Hub, certificate: &Path, purpose: &str, at: i64) -> Option<(bool, String)> {
     let lists = hub.dir.path().join("lists.pem");
     fs::write(&lists, hub.authority.crls_pem().unwrap()).unwrap();
     let root = hub.path().join(ROOT);
-    let issuing = hub.path().join(ISSUING);
+    let issuing = hub.dir.path().join("issuing.pem");
+    let both = hub.authority.chain_pem(Usage::Participant) + &hub.authority.chain_pem(Usage::Server);
+    fs::write(&issuing, both).unwrap();
     let output = Command::new("openssl")
         .args(["verify", "-x509_strict", "-crl_check_all", "-purpose", purpose, "-attime", &at.to_string()])
         .arg("-CAfile")
@@ -38,6 +40,7 @@ fn openssl_agrees_on_use_date_and_revocation() {
     let mut hub = Hub::new();
     let participant = hub.authority.issue_participant("clinic-a", NOW, 90).unwrap();
     let long = hub.authority.issue_participant(&"a".repeat(96), NOW, 90).unwrap();
+    let dotted = hub.authority.issue_participant("clinic.example", NOW, 90).unwrap();
     let server = hub.authority.issue_server(&["hub.example.jp".to_owned()], NOW, 90).unwrap();
     let file = |name: &str, issued: &Issued| {
         let path = hub.dir.path().join(name);
@@ -46,6 +49,7 @@ fn openssl_agrees_on_use_date_and_revocation() {
     };
     let (client, long, server) =
         (file("client.pem", &participant), file("long.pem", &long), file("server.pem", &server));
+    let dotted = file("dotted.pem", &dotted);
 
     let table = [
         (&client, "sslclient", NOW, "OK"),
@@ -55,6 +59,7 @@ fn openssl_agrees_on_use_date_and_revocation() {
         (&client, "sslclient", NOW + 91 * DAY, "certificate has expired"),
         (&client, "sslserver", NOW, "purpose"),
         (&long, "sslclient", NOW, "OK"),
+        (&dotted, "sslclient", NOW, "OK"),
         (&server, "sslserver", NOW, "OK"),
         (&server, "sslclient", NOW, "purpose"),
     ];

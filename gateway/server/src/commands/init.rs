@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tsunagi_certs::{Authority, CertsError};
+use tsunagi_certs::{Authority, CertsError, Issued, Passphrase};
 
 use super::{CommandFault, Context};
 use crate::clock::Clock;
@@ -65,9 +65,25 @@ pub fn init(dir: &Path, names: &[String], clock: &Clock) -> Result<(), CommandFa
 }
 
 /// Writes certificate and key beside each other; the key for its owner only.
-pub fn write_pair(dir: &Path, name: &str, issued: &tsunagi_certs::Issued) -> Result<(), CommandFault> {
-    if let Some(key) = &issued.key_pem {
-        tsunagi_certs::write_key(&dir.join(format!("{name}.key")), key).map_err(failed)?;
+pub fn write_pair(dir: &Path, name: &str, issued: &Issued) -> Result<(), CommandFault> {
+    write_pair_under(dir, name, issued, None)
+}
+
+/// The same, with the key under a passphrase if there is one.
+pub fn write_pair_under(
+    dir: &Path,
+    name: &str,
+    issued: &Issued,
+    passphrase: Option<&Passphrase>,
+) -> Result<(), CommandFault> {
+    let file = dir.join(format!("{name}.key"));
+    match (&issued.key_pem, passphrase) {
+        (Some(key), Some(passphrase)) => {
+            let key = tsunagi_certs::encrypt_key(key, passphrase).map_err(failed)?;
+            tsunagi_certs::write_key(&file, &key).map_err(failed)?;
+        }
+        (Some(key), None) => tsunagi_certs::write_key(&file, key).map_err(failed)?,
+        (None, _) => {}
     }
     std::fs::write(dir.join(format!("{name}.pem")), &issued.certificate_pem)?;
     Ok(())

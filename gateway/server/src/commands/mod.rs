@@ -59,7 +59,7 @@ enum Command {
     /// Check configuration, kinds, layouts, codes and policy: all faults at once
     #[command(after_help = "Example:\n  tsunagi --config ./hub/tsunagi.toml check")]
     Check,
-    /// The hub's CA: init, issue, revoke, crl, list
+    /// The hub's CA: init, issue, renew, revoke, crl, list, forecast, bundle
     #[command(subcommand, after_help = "Example:\n  tsunagi certs issue --participant hospital-1 --out ./hospital-1")]
     Certs(certs::CertsCommand),
     /// Tenants, participants, endpoints, channels: import, list, show

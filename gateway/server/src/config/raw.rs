@@ -87,6 +87,7 @@ pub(super) struct RawKeys {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawCa {
     pub folder: PathBuf,
+    pub passphrase_file: PathBuf,
 }
 
 /// `[tables]`

@@ -80,6 +80,7 @@ async fn readiness(gateway: &Gateway) -> (bool, Value) {
         "store": store,
         "crl_seconds_left": crl_left,
         "sealing_lag_seconds": lag.as_secs(),
+        "expiring": gateway.expiry.expiring(),
     });
     (ready, body)
 }

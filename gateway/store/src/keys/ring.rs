@@ -146,4 +146,4 @@ fn key_of(bytes: &Sensitive<Vec<u8>>) -> Result<Sensitive<[u8; 32]>, KeyFault> {
 /// Half of what may stand in memory: more than there are municipalities in Japan, so that all of a nation-wide hub fit.
 const TENANTS_CACHED: usize = 1024;
 /// Half of what may stand in memory; a cipher takes about a kilobyte.
-const SUBJECTS_CACHED: usize = 8192;
+const SUBJECTS_CACHED: usize = 1024;

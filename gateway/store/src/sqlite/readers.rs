@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
@@ -58,9 +59,16 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&self.path, flags)?;
         conn.busy_timeout(BUSY)?;
-        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        prepare_once(&conn)?;
         Ok(conn)
     }
+}
+
+/// Keeps statements, and keeps them as they are: else SQLite plans some again for each value that is bound to them.
+pub(super) fn prepare_once(conn: &Connection) -> Result<(), StoreError> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// How many queries run at once.
@@ -68,4 +76,4 @@ const CONNECTIONS: usize = 8;
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// How many prepared statements a connection keeps: more than there are in these sources.
-pub(super) const STATEMENTS: usize = 128;
+const STATEMENTS: usize = 128;

@@ -14,7 +14,7 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
 use super::committer::Committer;
-use super::readers::{BUSY, Readers, STATEMENTS};
+use super::readers::{BUSY, Readers, prepare_once};
 use super::session::Session;
 use super::verify::{Check, Finding};
 use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
@@ -63,7 +63,9 @@ impl SqliteStore {
         readers: Option<Arc<Readers>>,
     ) -> Result<Self, StoreError> {
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
-        conn.set_prepared_statement_cache_capacity(STATEMENTS);
+        // In KiB. Large enough that the upper pages of every index stay in memory between two transactions.
+        conn.execute_batch("PRAGMA cache_size = -16384;")?;
+        prepare_once(&conn)?;
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;
             migrate::migrate(&Session::new(&conn, &keyring))?;
