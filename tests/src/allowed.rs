@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// Every header the edge may answer with.
-const HEADERS: [&str; 14] = [
+const HEADERS: [&str; 16] = [
     "allow",
     "cache-control",
     "connection",
@@ -13,6 +13,8 @@ const HEADERS: [&str; 14] = [
     "content-type",
     "date",
     "location",
+    "ratelimit",
+    "ratelimit-policy",
     "retry-after",
     "tsunagi-batch",
     "tsunagi-batch-rows",

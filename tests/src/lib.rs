@@ -18,6 +18,7 @@ mod log;
 mod oracle;
 pub mod papers;
 mod partner;
+pub mod pki;
 pub mod process;
 mod scan;
 

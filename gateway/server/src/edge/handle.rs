@@ -17,6 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
+use super::limits::Standing;
 use super::peer::Peer;
 use super::{body, route};
 use crate::gateway::Gateway;
@@ -38,7 +39,8 @@ pub(super) async fn handle(
 
     let (head, mut body) = request.into_parts();
     let is_http_1 = head.version < http::Version::HTTP_2;
-    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange).await {
+    let mut standing = None;
+    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange, &mut standing).await {
         Ok(response) => response,
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
@@ -60,6 +62,9 @@ pub(super) async fn handle(
         response.headers_mut().insert(answer::EXCHANGE_HEADER, value);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(standing) = standing {
+        standing.tell(response.headers_mut());
+    }
     let status = response.status().as_u16().to_string();
     metrics::counter!("tsunagi_requests_total", "class" => class, "status" => status).increment(1);
     metrics::histogram!("tsunagi_request_seconds", "class" => class).record(started.elapsed().as_secs_f64());
@@ -73,17 +78,22 @@ async fn serve(
     head: Parts,
     incoming: &mut Incoming,
     exchange: &ExchangeId,
+    standing: &mut Option<Standing>,
 ) -> Result<Response<Body>, Refusal> {
     let registry = gateway.registry.load_full();
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
     let participant = peer.participant(&registry).filter(|_| is_trusted);
-    gateway.rates.check(participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str()))?;
+    let who = participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str());
+    let (stands, is_within) = gateway.rates.check(who, route::class(head.uri.path()));
+    *standing = Some(stands);
+    is_within?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
     if gateway.sealing.lag() > gateway.config.sealing_tolerance {
         return Err(Refusal::Unavailable);
     }
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };
     let call = call(gateway, caller, exchange.clone(), &head.headers)?;
+    body::require_plain(&head.headers)?;
 
     let limit = route::body_limit(&registry, &call, gateway.config.edge.max_body_bytes);
     let declared = incoming.size_hint().upper().unwrap_or(limit).min(limit);
@@ -92,7 +102,7 @@ async fn serve(
         Method::GET | Method::DELETE => bytes::Bytes::new(),
         // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
         Method::HEAD => return Err(Refusal::NotFound),
-        _ => body::read(incoming, limit, gateway.config.edge.body_timeout).await?,
+        _ => body::read(incoming, limit, gateway.config.edge.body_timeout, pace(gateway)).await?,
     };
     let mut request = Request::from_parts(head, Body::from(bytes));
     request.extensions_mut().insert(Arc::new(call));
@@ -124,6 +134,11 @@ async fn serve(
         }
         None => Ok(response),
     }
+}
+
+fn pace(gateway: &Gateway) -> body::Pace {
+    let edge = &gateway.config.edge;
+    body::Pace { grace: edge.header_timeout, bytes_per_sec: edge.body_min_bytes_per_sec }
 }
 
 fn call(gateway: &Gateway, caller: Caller, exchange: ExchangeId, headers: &HeaderMap) -> Result<Call, Refusal> {
@@ -163,7 +178,8 @@ fn call(gateway: &Gateway, caller: Caller, exchange: ExchangeId, headers: &Heade
 async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, refusal: Refusal) -> Refusal {
     let action = match &refusal {
         Refusal::PeerUnknown => Action::PeerRefused,
-        Refusal::KeyReused
+        Refusal::CodingUnsupported
+        | Refusal::KeyReused
         | Refusal::KindUnsupported
         | Refusal::Malformed(_)
         | Refusal::NotPermitted
