@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod abuse;
 mod arrows;
 mod bad_certificates;
 mod citizen;
@@ -10,8 +11,11 @@ mod crash;
 mod decisions;
 mod edge;
 mod faults;
+mod fetched_lists;
 mod fhir_oracle;
+mod framing;
 mod leaves;
+mod live;
 mod mailbox;
 mod mtls;
 mod my_number;
@@ -19,6 +23,8 @@ mod push;
 mod readme;
 mod requests;
 mod routing;
+mod sender;
 mod sixth_kind;
 mod strings;
 mod submit;
+mod tls;

@@ -11,6 +11,7 @@
 mod allowed;
 pub mod destination;
 pub mod faulty;
+pub mod frames;
 mod gateway;
 mod invariants;
 mod issuer;

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
+use tsunagi_core::sensitive::Sensitive;
 
 use super::crls;
 use super::verify::Verifier;
@@ -68,8 +71,7 @@ impl TlsMaterial {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| StartFault(error.to_string()))?
             .with_client_cert_verifier(any.clone())
-            .with_single_cert(read_certificates(&config.certificate_file)?, read_key(&config.key_file)?)
-            .map_err(|error| StartFault(format!("{}: {error}", config.certificate_file.display())))?;
+            .with_cert_resolver(Arc::new(read_pair(&config.certificate_file, &config.key_file)?));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         server.ignore_client_order = true;
         // A resumed session would skip the revocation check.
@@ -103,9 +105,24 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, St
     }
 }
 
-/// Reads a PEM file with a private key.
+/// Reads a PEM file with a private key. What is read on the way is wiped.
 pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, StartFault> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| StartFault(format!("{}: {error}", path.display())))
+    let fault = |error: &dyn std::fmt::Display| StartFault(format!("{}: {error}", path.display()));
+    let pem = Sensitive::new(std::fs::read(path).map_err(|error| fault(&error))?);
+    PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|error| fault(&error))
+}
+
+/// Reads a certificate with its chain and its key, which belong together; the key is then in the library alone.
+pub fn read_pair(certificate: &Path, key: &Path) -> Result<SingleCertAndKey, StartFault> {
+    let chain = read_certificates(certificate)?;
+    let der = Sensitive::new(read_key(key)?);
+    let signing =
+        any_supported_type(der.expose()).map_err(|error| StartFault(format!("{}: {error}", key.display())))?;
+    let pair = CertifiedKey::new(chain, signing);
+    match pair.keys_match() {
+        Ok(()) => Ok(SingleCertAndKey::from(pair)),
+        Err(error) => Err(StartFault(format!("{}: {error}", certificate.display()))),
+    }
 }
 
 /// Reads trust anchors.

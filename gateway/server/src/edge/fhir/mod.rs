@@ -6,6 +6,7 @@ pub(super) mod metadata;
 pub(super) mod query;
 pub(super) mod read;
 pub(super) mod resource;
+mod sender;
 pub(super) mod submit;
 
 /// The media type of every FHIR answer.

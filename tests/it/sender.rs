@@ -1,0 +1,98 @@
+//! A body that names another sender than the certificate does is refused, and the refusal is in the audit log.
+
+use http::Method;
+use serde_json::{Value, json};
+use tsunagi_core::audit::Action;
+use tsunagi_tests::TestGateway;
+use tsunagi_tests::papers::{
+    HOSPITAL_HAKODATE, HOSPITAL_OITA, OITA, Person, batch, eligibility, entitlement, immunization,
+};
+
+const INSTITUTION: &str = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no";
+
+fn institution(code: &str) -> Value {
+    json!({ "identifier": { "system": INSTITUTION, "value": code } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fhir_bodies_that_name_another_hospital_are_refused_and_noted() {
+    let hub = TestGateway::start().await;
+    let person = Person::number(1, hub.today());
+    hub.partner("city-oita")
+        .post("/pmh/v1/medicalSubsidy/registrationTasks", &json!([entitlement(&person)]))
+        .await
+        .expect(202);
+    let hospital = hub.partner("hospital-oita");
+    let shot = immunization(&person, HOSPITAL_OITA, OITA, "V-1", hub.today());
+    let bundle = |more: Value| {
+        let mut bundle = batch(std::slice::from_ref(&shot));
+        bundle["entry"].as_array_mut().unwrap().push(json!({ "resource": more }));
+        bundle
+    };
+    let header = |code| json!({ "resourceType": "MessageHeader", "sender": institution(code) });
+    let contained = |code| {
+        json!({
+            "resourceType": "Provenance",
+            "contained": [{ "resourceType": "Organization", "id": "o", "identifier": [institution(code)["identifier"]] }],
+            "agent": [{ "who": { "reference": "#o" } }],
+        })
+    };
+    let asked = |code| {
+        let mut asked = eligibility(&person.joined(), None);
+        asked["provider"] = institution(code);
+        asked
+    };
+    let linked = |code: &str| {
+        let mut bundle =
+            bundle(json!({ "resourceType": "MessageHeader", "responsible": { "reference": "urn:uuid:1" } }));
+        let organization = json!({ "resourceType": "Organization", "identifier": [institution(code)["identifier"]] });
+        bundle["entry"].as_array_mut().unwrap().push(json!({ "fullUrl": "urn:uuid:1", "resource": organization }));
+        bundle
+    };
+    let path = "/fhir/CoverageEligibilityRequest/$submit";
+    let cases: [(&str, &str, Box<dyn Fn(&str) -> Value>); 4] = [
+        ("a message's header", "/fhir/Bundle", Box::new(|code| bundle(header(code)))),
+        ("a provenance", "/fhir/Bundle", Box::new(|code| bundle(contained(code)))),
+        ("an entry of the Bundle", "/fhir/Bundle", Box::new(linked)),
+        ("the asker of a request", path, Box::new(asked)),
+    ];
+    for (what, path, body) in cases {
+        let reply = hospital.post(path, &body(HOSPITAL_HAKODATE)).await;
+        assert_eq!(reply.expect(403).code(), "not_permitted", "{what}");
+        let own = hospital.post(path, &body(HOSPITAL_OITA)).await;
+        assert_ne!(own.status, 403, "{what}: {}", own.text());
+    }
+    let log = hub.log("hub").await;
+    let noted = log.events.iter().filter(|event| event.action == Action::ExchangeRefused);
+    assert_eq!(noted.filter(|event| event.reason.as_deref() == Some("not_permitted")).count(), 4);
+
+    // The record itself: its issuer is the sender too, and the refusal is the row's.
+    let theirs = immunization(&person, HOSPITAL_HAKODATE, OITA, "V-2", hub.today());
+    let reply = hospital.post("/fhir/Immunization", &theirs).await.expect(403);
+    assert_eq!(reply.code(), "not_permitted");
+    let events = hub.log("oita").await;
+    assert_eq!(events.acts(reply.exchange(), Action::RecordRefused).len(), 1);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_municipality_that_names_another_one_is_refused_and_noted() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-hakodate");
+    let mut row = entitlement(&Person::number(1, hub.today()));
+    let place = row.as_object().unwrap().keys().find(|key| key.to_lowercase().contains("municipalitycode")).cloned();
+    let place = place.unwrap_or_else(|| panic!("no municipality in {row}"));
+    row[&place] = json!(OITA);
+    let body = json!([row]).to_string();
+    let headers = [("content-type", "application/json")];
+    let reply = city.send(Method::POST, "/pmh/v1/medicalSubsidy/registrationTasks", &headers, body).await.expect(202);
+    assert_eq!(reply.json()["results"][0]["status"], "refused", "{}", reply.text());
+    assert_eq!(reply.json()["results"][0]["errors"][0]["code"], "not_permitted", "{}", reply.text());
+    let refused: usize = {
+        let (own, other) = (hub.log("hakodate").await, hub.log("oita").await);
+        own.acts(reply.exchange(), Action::RecordRefused).len()
+            + other.acts(reply.exchange(), Action::RecordRefused).len()
+    };
+    assert_eq!(refused, 1);
+    hub.finish().await;
+}
