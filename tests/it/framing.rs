@@ -67,6 +67,13 @@ async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{what}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{what}: the hidden request was answered: {answer}");
     }
+    // As a later request on a connection it is no better.
+    let first = "GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let doubtful = post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n");
+    let answer = said(&hub, format!("{first}{doubtful}{HIDDEN}").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 400").count(), 1, "{answer}");
     hub.finish().await;
 }
 

@@ -3,10 +3,10 @@
 use http::Method;
 use serde_json::{Value, json};
 use tsunagi_core::audit::Action;
-use tsunagi_tests::TestGateway;
 use tsunagi_tests::papers::{
-    HOSPITAL_HAKODATE, HOSPITAL_OITA, OITA, Person, batch, eligibility, entitlement, immunization,
+    HOSPITAL_HAKODATE, HOSPITAL_OITA, OITA, Person, batch, eligibility, entitlement, immunization, maternal_csv,
 };
+use tsunagi_tests::{Setup, TestGateway};
 
 const INSTITUTION: &str = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no";
 
@@ -29,15 +29,15 @@ async fn fhir_bodies_that_name_another_hospital_are_refused_and_noted() {
         bundle["entry"].as_array_mut().unwrap().push(json!({ "resource": more }));
         bundle
     };
-    let header = |code| json!({ "resourceType": "MessageHeader", "sender": institution(code) });
-    let contained = |code| {
+    let header = |code: &str| json!({ "resourceType": "MessageHeader", "sender": institution(code) });
+    let contained = |code: &str| {
         json!({
             "resourceType": "Provenance",
             "contained": [{ "resourceType": "Organization", "id": "o", "identifier": [institution(code)["identifier"]] }],
             "agent": [{ "who": { "reference": "#o" } }],
         })
     };
-    let asked = |code| {
+    let asked = |code: &str| {
         let mut asked = eligibility(&person.joined(), None);
         asked["provider"] = institution(code);
         asked
@@ -77,22 +77,24 @@ async fn fhir_bodies_that_name_another_hospital_are_refused_and_noted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_municipality_that_names_another_one_is_refused_and_noted() {
-    let hub = TestGateway::start().await;
+    // Even a registry that opens the other one's tenant to it by mistake changes nothing.
+    let channels = ["oita", "hakodate"].map(|tenant| {
+        format!(
+            "[[channel]]\nid = 'posing-{tenant}'\nparticipant = 'city-hakodate'\ntenant = '{tenant}'\nkind = 'checkup_maternal'\n\
+             mode = 'submit'\nlayout = 'municipal_csv/checkup_maternal_legacy'\nfrom = '2020-01-01'\n"
+        )
+    });
+    let hub = Setup::new().registered(&channels.concat()).start().await;
+    let file = maternal_csv(&Person::number(1, hub.today()), "M-1");
+    assert!(file.contains(OITA));
+    let path = "/v1/files/municipal_csv/checkup_maternal_legacy";
     let city = hub.partner("city-hakodate");
-    let mut row = entitlement(&Person::number(1, hub.today()));
-    let place = row.as_object().unwrap().keys().find(|key| key.to_lowercase().contains("municipalitycode")).cloned();
-    let place = place.unwrap_or_else(|| panic!("no municipality in {row}"));
-    row[&place] = json!(OITA);
-    let body = json!([row]).to_string();
-    let headers = [("content-type", "application/json")];
-    let reply = city.send(Method::POST, "/pmh/v1/medicalSubsidy/registrationTasks", &headers, body).await.expect(202);
-    assert_eq!(reply.json()["results"][0]["status"], "refused", "{}", reply.text());
-    assert_eq!(reply.json()["results"][0]["errors"][0]["code"], "not_permitted", "{}", reply.text());
-    let refused: usize = {
-        let (own, other) = (hub.log("hakodate").await, hub.log("oita").await);
-        own.acts(reply.exchange(), Action::RecordRefused).len()
-            + other.acts(reply.exchange(), Action::RecordRefused).len()
-    };
-    assert_eq!(refused, 1);
+    let reply = city.send(Method::POST, path, &[("content-type", "text/csv; charset=utf-8")], file).await.expect(202);
+    assert_eq!((&reply.json()["rows"], &reply.json()["refused"]), (&json!(1), &json!(1)), "{}", reply.text());
+    let (own, other) = (hub.log("hakodate").await, hub.log("oita").await);
+    let events =
+        [own.acts(reply.exchange(), Action::RecordRefused), other.acts(reply.exchange(), Action::RecordRefused)];
+    let [event] = events.concat()[..] else { panic!("one leaf") };
+    assert_eq!(event.reason.as_deref(), Some("not_permitted"));
     hub.finish().await;
 }

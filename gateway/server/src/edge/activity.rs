@@ -1,6 +1,7 @@
 //! What happens on one connection, so that one on which too little happens can be closed: its place is another's then.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body as AnswerBody;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// An answer is handed to the connection in pieces of this size: what was not asked for further is not taken.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -47,12 +49,15 @@ struct State {
     quiet_since: Instant,
     /// When the head that is being read began.
     head_since: Option<Instant>,
+    /// Since when the socket takes nothing of what is to be written.
+    blocked_since: Option<Instant>,
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
         let (quiet_since, open) = (Instant::now(), BTreeMap::new());
-        Arc::new(Self { state: Mutex::new(State { next: 0, open, quiet_since, head_since: None }) })
+        let state = State { next: 0, open, quiet_since, head_since: None, blocked_since: None };
+        Arc::new(Self { state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,6 +72,17 @@ impl Activity {
     /// The head is whole.
     pub(super) fn head_ended(&self) {
         self.state().head_since = None;
+    }
+
+    /// Whether a write could be made, or waits for the peer to read.
+    fn wrote<T>(&self, outcome: &Poll<T>) {
+        let mut state = self.state();
+        match outcome {
+            Poll::Ready(_) => state.blocked_since = None,
+            Poll::Pending => {
+                state.blocked_since.get_or_insert_with(Instant::now);
+            }
+        }
     }
 
     /// A request has come.
@@ -85,11 +101,61 @@ impl Activity {
         if state.head_since.as_ref().is_some_and(|since| is_over(since, patience.head)) {
             return Some("slow_head");
         }
-        if state.open.values().flatten().any(|since| is_over(since, patience.answer)) {
+        if state.open.values().flatten().chain(&state.blocked_since).any(|since| is_over(since, patience.answer)) {
             return Some("slow_reader");
         }
         let quiet = if state.next == 0 { patience.head.min(patience.idle) } else { patience.idle };
         (state.open.is_empty() && is_over(&state.quiet_since, quiet)).then_some("idle")
+    }
+}
+
+/// A stream on which it is seen whether the peer reads.
+pub(super) struct Watched<S> {
+    inner: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(inner: S, activity: Arc<Activity>) -> Self {
+        Self { inner, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.activity.wrote(&outcome);
+        outcome
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.activity.wrote(&outcome);
+        outcome
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        self.activity.wrote(&outcome);
+        outcome
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

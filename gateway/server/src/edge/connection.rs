@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::activity::{Activity, Patience};
+use super::activity::{Activity, Patience, Watched};
 use super::framing::Framed;
 use super::handle::handle;
 use super::limits::HandshakePlace;
@@ -111,6 +111,7 @@ pub(super) async fn serve(
             async move { Ok::<_, Infallible>(handle(gateway, router, peer, request).await.map(|body| open.over(body))) }
         })
     };
+    let stream = Watched::new(stream, activity.clone());
     // The protocol is what the handshake agreed on: no guessing by the first bytes.
     if is_http_2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());

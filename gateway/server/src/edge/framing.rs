@@ -144,7 +144,7 @@ impl<S> Framed<S> {
         let Some(end) = end.map(|at| from + at + 4) else {
             self.searched = self.raw.len();
             // A line that ends wrongly is wrong before the head is whole.
-            if !lines_end_rightly(self.raw.get(from..).unwrap_or_default()) {
+            if !lines_end_rightly(&self.raw, from) {
                 self.broken();
                 return true;
             }
@@ -169,9 +169,11 @@ impl<S> Framed<S> {
     }
 }
 
-/// True if no LF stands without its CR, no CR without its LF, and no NUL at all. A CR at the very end may get its LF.
-fn lines_end_rightly(bytes: &[u8]) -> bool {
-    let pairs = bytes.windows(2).all(|pair| match pair {
+/// True if from there on no LF stands without its CR, no CR without its LF, and no NUL at all. A CR at the very end may
+/// get its LF yet.
+fn lines_end_rightly(bytes: &[u8], from: usize) -> bool {
+    let looked_at = bytes.get(from.saturating_sub(1)..).unwrap_or_default();
+    let pairs = looked_at.windows(2).all(|pair| match pair {
         [b'\r', next] => *next == b'\n',
         [before, b'\n'] => *before == b'\r',
         [before, _] => *before != 0,
@@ -182,7 +184,7 @@ fn lines_end_rightly(bytes: &[u8]) -> bool {
 
 /// What follows a head that is whole, or `None` where that can be read in two ways.
 fn body_of(head: &[u8]) -> Option<Place> {
-    if !lines_end_rightly(head) {
+    if !lines_end_rightly(head, 0) {
         return None;
     }
     let text = head.strip_suffix(b"\r\n\r\n")?;

@@ -12,7 +12,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, KeyUsage, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use super::crls::Crl;
@@ -93,11 +93,15 @@ impl Verifier {
 /// What RFC 5280 section 4.2.1.3 asks and webpki does not look at, and the strength of the key.
 fn fit(certificate: &X509Certificate<'_>, is_leaf: bool) -> Result<(), Unfit> {
     let usage = certificate.key_usage().map_err(|_| Unfit::KeyUsage)?;
-    if let Some(usage) = usage {
-        let may = if is_leaf { usage.value.digital_signature() } else { usage.value.key_cert_sign() };
-        if !may {
-            return Err(Unfit::KeyUsage);
-        }
+    // What is neither is a certificate too many, which a peer may show and which nothing rests on.
+    let must_sign = (is_leaf, certificate.is_ca());
+    let may = |usage: &KeyUsage| match must_sign {
+        (true, _) => usage.digital_signature(),
+        (false, true) => usage.key_cert_sign(),
+        (false, false) => true,
+    };
+    if usage.is_some_and(|usage| !may(usage.value)) {
+        return Err(Unfit::KeyUsage);
     }
     match certificate.public_key().parsed() {
         Ok(PublicKey::RSA(key)) if key.key_size() < LEAST_RSA_BITS => Err(Unfit::WeakKey),
