@@ -102,6 +102,7 @@ async fn framing_without_doubt_is_read_and_the_next_request_is_found() {
         let mut stream = hub.partner("city-oita").connect(&[b"http/1.1"]).await.unwrap();
         for byte in format!("{bytes}{HIDDEN}").bytes() {
             stream.write_all(&[byte]).await.unwrap();
+            stream.flush().await.unwrap();
         }
         let mut slowly = Vec::new();
         let _end = stream.read_to_end(&mut slowly).await;

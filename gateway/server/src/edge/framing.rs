@@ -64,6 +64,7 @@ impl<S> Framed<S> {
 
     fn broken(&mut self) {
         metrics::counter!("tsunagi_connections_closed_total", "reason" => "framing").increment(1);
+        self.activity.head_ended();
         self.sound.extend_from_slice(POISON);
         self.raw.clear();
         self.place = Place::Broken;
