@@ -80,7 +80,11 @@ async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn framing_without_doubt_is_read_and_the_next_request_is_found() {
     let hub = TestGateway::start().await;
-    let body = r#"{"deliveries": []}"#;
+    // A body that is taken: after a refusal of one in chunks the connection ends.
+    let body = "[     ]";
+    let post = |headers: &str, body: &str| {
+        post(headers, body).replace("/v1/mailbox/ack", "/pmh/v1/medicalSubsidy/registrationTasks")
+    };
     let length = body.len();
     let (one, two) = body.split_at(5);
     let cases = [
@@ -97,7 +101,7 @@ async fn framing_without_doubt_is_read_and_the_next_request_is_found() {
     for (what, bytes) in cases {
         let answer = said(&hub, format!("{bytes}{HIDDEN}").as_bytes()).await;
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 2, "{what}: {answer}");
-        assert!(!answer.starts_with("HTTP/1.1 400 ") || answer.contains("\"malformed\""), "{what}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{what}: {answer}");
         // Byte for byte it is read the same.
         let mut stream = hub.partner("city-oita").connect(&[b"http/1.1"]).await.unwrap();
         for byte in format!("{bytes}{HIDDEN}").bytes() {
