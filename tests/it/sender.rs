@@ -10,6 +10,9 @@ use tsunagi_tests::{Setup, TestGateway};
 
 const INSTITUTION: &str = "http://jpfhir.jp/fhir/core/IdSystem/insurance-medical-institution-no";
 
+/// A body that names this institution.
+type Body<'a> = Box<dyn Fn(&str) -> Value + 'a>;
+
 fn institution(code: &str) -> Value {
     json!({ "identifier": { "system": INSTITUTION, "value": code } })
 }
@@ -50,7 +53,7 @@ async fn fhir_bodies_that_name_another_hospital_are_refused_and_noted() {
         bundle
     };
     let path = "/fhir/CoverageEligibilityRequest/$submit";
-    let cases: [(&str, &str, Box<dyn Fn(&str) -> Value>); 4] = [
+    let cases: [(&str, &str, Body); 4] = [
         ("a message's header", "/fhir/Bundle", Box::new(|code| bundle(header(code)))),
         ("a provenance", "/fhir/Bundle", Box::new(|code| bundle(contained(code)))),
         ("an entry of the Bundle", "/fhir/Bundle", Box::new(linked)),
