@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod abuse;
 mod arrows;
 mod booking;
 mod characters;
+mod bad_certificates;
 mod citizen;
 mod commands;
 mod coverage;
@@ -13,10 +15,13 @@ mod decisions;
 mod doses;
 mod edge;
 mod faults;
+mod fetched_lists;
 mod fhir_oracle;
 mod files;
 mod identifiers;
+mod framing;
 mod leaves;
+mod live;
 mod mailbox;
 mod mtls;
 mod my_number;
@@ -24,7 +29,9 @@ mod push;
 mod readme;
 mod requests;
 mod routing;
+mod sender;
 mod sixth_kind;
 mod strings;
 mod submit;
 mod withdrawal;
+mod tls;

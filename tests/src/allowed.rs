@@ -14,6 +14,8 @@ const HEADERS: [&str; 16] = [
     "date",
     "link",
     "location",
+    "ratelimit",
+    "ratelimit-policy",
     "retry-after",
     "tsunagi-batch",
     "tsunagi-batch-rows",

@@ -12,6 +12,7 @@ mod allowed;
 pub mod bulk;
 pub mod destination;
 pub mod faulty;
+pub mod frames;
 mod gateway;
 mod invariants;
 mod issuer;
@@ -19,6 +20,7 @@ mod log;
 mod oracle;
 pub mod papers;
 mod partner;
+pub mod pki;
 pub mod process;
 mod scan;
 

@@ -46,7 +46,7 @@ pub struct Reply {
     pub body: Bytes,
 }
 
-/// An answer without what differs in every answer: the exchange id and the date.
+/// An answer without what differs in every answer: the exchange id, the date, and how many requests are left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     status: StatusCode,
@@ -95,7 +95,7 @@ impl Reply {
 
     /// What must be the same, byte for byte, in two answers that tell the same.
     pub fn essence(&self) -> Exchange {
-        let own = |name: &str| matches!(name, "date" | "tsunagi-exchange");
+        let own = |name: &str| matches!(name, "date" | "ratelimit" | "tsunagi-exchange");
         let headers = self.headers.iter().filter(|(name, _)| !own(name.as_str()));
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), text(value))).collect();

@@ -182,6 +182,11 @@ impl Served {
         self.log.lock().expect("nobody panics with the log in hand").clone()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `HUP`, `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
         signal(self.child.id(), name);

@@ -5,6 +5,8 @@ use crate::fault::Bilingual;
 /// Every answer that is not a success. The edge turns it into a status and a body in one exhaustive match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
+    /// The body came with a content coding (RFC 9110 section 8.4), compressed above all.
+    CodingUnsupported,
     /// Idempotency key used for another body.
     KeyReused,
     /// Record kind or content type not on this channel.
@@ -40,6 +42,7 @@ impl Refusal {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::CodingUnsupported => "coding_unsupported",
             Self::Internal => "internal",
             Self::KeyReused => "key_reused",
             Self::KindUnsupported => "kind_unsupported",
@@ -59,7 +62,8 @@ impl Refusal {
     /// True if the caller may send the same again later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Internal
+            Self::CodingUnsupported
+            | Self::Internal
             | Self::KeyReused
             | Self::KindUnsupported
             | Self::Malformed(_)
@@ -76,6 +80,10 @@ impl Refusal {
     /// What the caller reads.
     pub fn words(&self) -> Bilingual {
         match self {
+            Self::CodingUnsupported => Bilingual::new(
+                "圧縮などの Content-Encoding は受け付けません。本文をそのまま送ってください",
+                "no Content-Encoding is taken; send the body as it is",
+            ),
             Self::Internal => Bilingual::new(
                 "ゲートウェイの内部で障害が起きました。連携番号を添えて運用者にお知らせください",
                 "the gateway failed; give the operator the exchange id",

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
 use tsunagi_core::registry::Registry;
@@ -19,7 +19,7 @@ use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::send::Transport;
-use crate::edge::limits::{BodyBudget, Connections, RateLimits};
+use crate::edge::limits::{BodyBudget, Connections, Handshakes, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
@@ -52,8 +52,12 @@ pub struct Gateway {
     pub bodies: BodyBudget,
     /// Room on disk for files on their way in.
     pub files: BodyBudget,
-    /// Connections of each certificate.
+    /// Connections of each participant.
     pub connections: Arc<Connections>,
+    /// Places for connections in all.
+    pub places: Arc<Semaphore>,
+    /// Handshakes under way.
+    pub handshakes: Arc<Handshakes>,
     /// Whether sealing keeps up.
     pub sealing: SealingState,
     /// What could not be mapped, until it is written.
@@ -66,6 +70,8 @@ pub struct Gateway {
     pub outbox_grew: Notify,
     /// Sends deliveries.
     pub transport: ArcSwap<Transport>,
+    /// Held while files are read again: what was read first must not replace what was read later.
+    reloading: Mutex<()>,
 }
 
 /// Why the gateway does not start or reload. The text says what to do.
@@ -86,7 +92,10 @@ impl Gateway {
         let transport = Transport::load(&config.delivery)?;
         let signer = open_signer(&config)?;
         Ok(Arc::new(Self {
-            rates: RateLimits::new(config.edge.rate_per_second, config.edge.rate_burst),
+            rates: RateLimits::new(&config.edge),
+            places: Arc::new(Semaphore::new(config.edge.max_connections)),
+            handshakes: Arc::new(Handshakes::new(config.edge.max_handshakes)),
+            reloading: Mutex::default(),
             bodies: BodyBudget::new(config.edge.max_body_bytes_at_once, config.edge.max_body_bytes),
             files: BodyBudget::new(config.edge.max_file_bytes_at_once, config.edge.max_file_bytes),
             connections: Arc::default(),
@@ -110,15 +119,39 @@ impl Gateway {
     /// Reads certificates, CRLs, tables, policy and issuers again, all or nothing: if anything new is faulty,
     /// everything old stays.
     pub fn reload(&self) -> Result<(), StartFault> {
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = load_tables(&self.config)?;
-        let tls = TlsMaterial::load(&self.config.edge)?;
-        let issuers = Issuers::load(&self.config.issuers)?;
-        let transport = Transport::load(&self.config.delivery)?;
+        self.load_trust()?;
         self.tables.store(Arc::new(tables));
+        Ok(())
+    }
+
+    /// The same without tables and policy: what is read again by itself when its files change. Connections stay.
+    pub fn reload_trust(&self) -> Result<(), StartFault> {
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.load_trust()
+    }
+
+    fn load_trust(&self) -> Result<(), StartFault> {
+        let loaded = TlsMaterial::load(&self.config.edge)
+            .and_then(|tls| Ok((tls, Issuers::load(&self.config.issuers)?, Transport::load(&self.config.delivery)?)));
+        let outcome = if loaded.is_ok() { "done" } else { "refused" };
+        metrics::counter!("tsunagi_reloads_total", "outcome" => outcome).increment(1);
+        let (tls, issuers, transport) = loaded?;
         self.tls.store(Arc::new(tls));
         self.issuers.store(Arc::new(issuers));
         self.transport.store(Arc::new(transport));
         Ok(())
+    }
+
+    /// [`Gateway::reload_trust`] off the threads that answer, with its outcome in the log.
+    pub(crate) async fn reload_trust_and_log(self: &Arc<Self>) {
+        let gateway = self.clone();
+        match tokio::task::spawn_blocking(move || gateway.reload_trust()).await {
+            Ok(Ok(())) => tracing::info!("certificates and revocation lists were read again"),
+            Ok(Err(error)) => tracing::error!(%error, "changed files were not taken; what was there stays"),
+            Err(error) => tracing::error!(%error, "reading files again ended badly"),
+        }
     }
 
     /// Takes over a registry that another process imported.
@@ -161,6 +194,7 @@ impl Running {
 
     /// Binds both listeners and starts the workers on a store that is open already.
     pub async fn start_on(config: Config, clock: Clock, store: Arc<dyn Storage>) -> Result<Self, StartFault> {
+        let seen = crate::watch::seen(&config);
         let gateway = Gateway::open(config, clock, store).await?;
         let edge_listener = bind(gateway.config.edge.listen).await?;
         let operations_listener = bind(gateway.config.operations_listen).await?;
@@ -174,7 +208,8 @@ impl Running {
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(watch_registry(gateway.clone(), stopping));
+        tasks.spawn(crate::edge::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
 
@@ -231,20 +266,6 @@ fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartFault> {
     TcpListener::bind(address).await.map_err(|error| StartFault(format!("cannot listen on {address}: {error}")))
-}
-
-async fn watch_registry(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
-    let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {
-                if let Err(error) = gateway.refresh_registry().await {
-                    tracing::warn!(%error, "the registry could not be re-read");
-                }
-            }
-            _ = stopping.changed() => return,
-        }
-    }
 }
 
 /// Makes a folder that only its owner can look into, and those above it where they are missing.

@@ -4,13 +4,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandFault, Context};
 use crate::gateway::Running;
-use crate::telemetry;
+use crate::{guarded, telemetry};
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reloads, all or nothing.
 pub(super) async fn run(context: &Context) -> Result<(), CommandFault> {
     let config = context.config()?;
     telemetry::start_log(&config);
     telemetry::start_metrics();
+    guarded::keep_memory_private();
+    guarded::allow_sockets(&config);
     // Before the word `ready` is out: whoever waits for it may send a signal at once.
     let (mut hangup, mut terminate, mut interrupt) =
         (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -1,6 +1,7 @@
 //! Configuration in two phases: what is written (`raw`), then what has been checked ([`Config`]). Checking is pure but
 //! for reading the file itself: it touches no key, certificate, store or socket.
 
+mod edge;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use tsunagi_core::delivery::Schedule;
 
+pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES, Rate};
 use raw::RawConfig;
 pub use raw::RawIssuer;
 
@@ -59,34 +61,6 @@ pub struct Config {
     pub log_json: bool,
     /// What is logged.
     pub log_filter: String,
-}
-
-/// The edge's settings, see `config/default.toml`.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "config/default.toml documents every key")]
-pub struct EdgeConfig {
-    pub listen: SocketAddr,
-    pub certificate_file: PathBuf,
-    pub key_file: PathBuf,
-    pub hub_ca_file: PathBuf,
-    pub foreign_ca_files: Vec<PathBuf>,
-    pub crl_files: Vec<PathBuf>,
-    pub max_connections: usize,
-    pub max_connections_per_peer: usize,
-    pub handshake_timeout: Duration,
-    pub header_timeout: Duration,
-    pub body_timeout: Duration,
-    pub request_timeout: Duration,
-    pub max_body_bytes: u64,
-    pub max_body_bytes_at_once: u64,
-    pub max_rows: u64,
-    pub max_file_bytes: u64,
-    pub max_file_bytes_at_once: u64,
-    pub max_file_rows: u64,
-    pub file_timeout: Duration,
-    pub drain_timeout: Duration,
-    pub rate_per_second: std::num::NonZeroU32,
-    pub rate_burst: std::num::NonZeroU32,
 }
 
 /// The deliveries' settings, see `config/default.toml`.
@@ -208,47 +182,20 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     }
     let at = |path: &Path| if path.is_absolute() { path.to_owned() } else { folder.join(path) };
     let all = |paths: &[PathBuf]| paths.iter().map(|path| at(path)).collect::<Vec<_>>();
-    let listen = address("edge.listen", &raw.edge.listen, &mut faults);
+    let edge = EdgeConfig::check(&raw.edge, folder, &mut faults);
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
-    let rate = positive("edge.rate_per_second", raw.edge.rate_per_second, &mut faults);
-    let burst = positive("edge.rate_burst", raw.edge.rate_burst, &mut faults);
     check_numbers(&raw, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
         if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
             faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
         }
     }
-    let (Some(listen), Some(operations_listen), Some(rate_per_second), Some(rate_burst), true) =
-        (listen, operations_listen, rate, burst, faults.is_empty())
-    else {
+    let (Some(edge), Some(operations_listen), true) = (edge, operations_listen, faults.is_empty()) else {
         return Err(faults);
     };
     Ok(Config {
         folder: folder.to_owned(),
-        edge: EdgeConfig {
-            listen,
-            certificate_file: at(&raw.edge.certificate_file),
-            key_file: at(&raw.edge.key_file),
-            hub_ca_file: at(&raw.edge.hub_ca_file),
-            foreign_ca_files: all(&raw.edge.foreign_ca_files),
-            crl_files: all(&raw.edge.crl_files),
-            max_connections: raw.edge.max_connections,
-            max_connections_per_peer: raw.edge.max_connections_per_peer,
-            handshake_timeout: Duration::from_millis(raw.edge.handshake_timeout_ms),
-            header_timeout: Duration::from_millis(raw.edge.header_timeout_ms),
-            body_timeout: Duration::from_millis(raw.edge.body_timeout_ms),
-            request_timeout: Duration::from_millis(raw.edge.request_timeout_ms),
-            max_body_bytes: raw.edge.max_body_bytes,
-            max_body_bytes_at_once: raw.edge.max_body_bytes_at_once,
-            max_rows: raw.edge.max_rows,
-            max_file_bytes: raw.edge.max_file_bytes,
-            max_file_bytes_at_once: raw.edge.max_file_bytes_at_once,
-            max_file_rows: raw.edge.max_file_rows,
-            file_timeout: Duration::from_millis(raw.edge.file_timeout_ms),
-            drain_timeout: Duration::from_millis(raw.edge.drain_timeout_ms),
-            rate_per_second,
-            rate_burst,
-        },
+        edge,
         operations_listen,
         store_path: at(&raw.store.path),
         master_key_file: at(&raw.keys.master_key_file),
@@ -284,17 +231,6 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
 
 fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
     let zero = [
-        ("edge.max_connections", raw.edge.max_connections == 0),
-        ("edge.max_connections_per_peer", raw.edge.max_connections_per_peer == 0),
-        ("edge.max_body_bytes", raw.edge.max_body_bytes == 0),
-        ("edge.max_rows", raw.edge.max_rows == 0),
-        ("edge.max_file_bytes", raw.edge.max_file_bytes == 0),
-        ("edge.max_file_rows", raw.edge.max_file_rows == 0),
-        ("edge.file_timeout_ms", raw.edge.file_timeout_ms == 0),
-        ("edge.handshake_timeout_ms", raw.edge.handshake_timeout_ms == 0),
-        ("edge.header_timeout_ms", raw.edge.header_timeout_ms == 0),
-        ("edge.body_timeout_ms", raw.edge.body_timeout_ms == 0),
-        ("edge.request_timeout_ms", raw.edge.request_timeout_ms == 0),
         ("delivery.poll_interval_ms", raw.delivery.poll_interval_ms == 0),
         ("delivery.lease_secs", raw.delivery.lease_secs == 0),
         ("delivery.retry_attempts", raw.delivery.retry_attempts == 0),
@@ -303,12 +239,6 @@ fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
     ];
     for (key, _) in zero.into_iter().filter(|(_, is_zero)| *is_zero) {
         faults.push(fault(key, "must be more than 0"));
-    }
-    if raw.edge.max_body_bytes_at_once < raw.edge.max_body_bytes {
-        faults.push(fault("edge.max_body_bytes_at_once", "is less than edge.max_body_bytes"));
-    }
-    if raw.edge.max_file_bytes_at_once < raw.edge.max_file_bytes {
-        faults.push(fault("edge.max_file_bytes_at_once", "is less than edge.max_file_bytes"));
     }
     if raw.delivery.retry_longest_secs < raw.delivery.retry_first_secs {
         faults.push(fault("delivery.retry_longest_secs", "is less than delivery.retry_first_secs"));
@@ -328,14 +258,6 @@ fn address(key: &str, text: &str, faults: &mut Vec<ConfigFault>) -> Option<Socke
     let parsed = text.parse().ok();
     if parsed.is_none() {
         faults.push(fault(key, "is not an address and port, like 127.0.0.1:8443"));
-    }
-    parsed
-}
-
-fn positive(key: &str, number: u32, faults: &mut Vec<ConfigFault>) -> Option<std::num::NonZeroU32> {
-    let parsed = std::num::NonZeroU32::new(number);
-    if parsed.is_none() {
-        faults.push(fault(key, "must be more than 0"));
     }
     parsed
 }

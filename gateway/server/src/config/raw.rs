@@ -1,5 +1,6 @@
 //! The file as it is written. Unknown keys are refused in every table.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -42,12 +43,21 @@ pub(super) struct RawEdge {
     pub hub_ca_file: PathBuf,
     pub foreign_ca_files: Vec<PathBuf>,
     pub crl_files: Vec<PathBuf>,
+    pub crl_sources: Vec<RawCrlSource>,
+    pub crl_fetch_interval_secs: u64,
+    pub crl_fetch_timeout_ms: u64,
+    pub crl_max_bytes: usize,
+    pub crl_tolerance_secs: u64,
     pub max_connections: usize,
     pub max_connections_per_peer: usize,
+    pub max_handshakes: usize,
     pub handshake_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
+    pub body_min_bytes_per_sec: u64,
     pub request_timeout_ms: u64,
+    pub write_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
     pub max_body_bytes: u64,
     pub max_body_bytes_at_once: u64,
     pub max_rows: u64,
@@ -58,6 +68,25 @@ pub(super) struct RawEdge {
     pub drain_timeout_ms: u64,
     pub rate_per_second: u32,
     pub rate_burst: u32,
+    #[serde(default)]
+    pub rates: BTreeMap<String, RawRate>,
+}
+
+/// One of `edge.crl_sources`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCrlSource {
+    pub url: String,
+    pub issuer_file: PathBuf,
+    pub file: PathBuf,
+}
+
+/// `[edge.rates.CLASS]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRate {
+    pub per_second: u32,
+    pub burst: u32,
 }
 
 /// `[operations]`

@@ -36,7 +36,7 @@ fn unknown_keys_and_a_missing_version_are_refused() {
 #[test]
 fn the_environment_wins_and_passes_the_same_checks() {
     let config = parse("version = 1\n[edge]\nrate_burst = 7\n", &[("TSUNAGI__EDGE__RATE_BURST", "9")]).expect("sound");
-    assert_eq!(config.edge.rate_burst.get(), 9);
+    assert_eq!(config.edge.rate.burst.get(), 9);
     assert!(parse("", &[("TSUNAGI__EDGE__RATE_BURST", "0")]).is_err());
     assert!(parse("", &[("TSUNAGI__EGDE__RATE_BURST", "9")]).is_err());
 }

@@ -12,7 +12,7 @@ use tsunagi_core::disclosure::PermittedCall;
 use tsunagi_core::id::DeliveryId;
 
 use crate::config::DeliveryConfig;
-use crate::edge::tls::{read_certificates, read_key, roots};
+use crate::edge::tls::{read_pair, roots};
 use crate::gateway::StartFault;
 
 /// A reply longer than this is cut off: a destination that lies about its size costs us no more.
@@ -52,11 +52,10 @@ impl Transport {
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| StartFault(error.to_string()))?
             .with_root_certificates(roots(&config.server_ca_files)?)
-            .with_client_auth_cert(
-                read_certificates(&config.client_certificate_file)?,
-                read_key(&config.client_key_file)?,
-            )
-            .map_err(|error| StartFault(format!("{}: {error}", config.client_certificate_file.display())))?;
+            .with_client_cert_resolver(std::sync::Arc::new(read_pair(
+                &config.client_certificate_file,
+                &config.client_key_file,
+            )?));
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);

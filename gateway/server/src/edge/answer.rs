@@ -104,7 +104,7 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::KeyReused => StatusCode::CONFLICT,
-        Refusal::KindUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Refusal::CodingUnsupported | Refusal::KindUnsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Refusal::Malformed(_) => StatusCode::BAD_REQUEST,
         Refusal::NotAvailable | Refusal::NotFound => StatusCode::NOT_FOUND,
         Refusal::NotPermitted | Refusal::PeerUnknown => StatusCode::FORBIDDEN,

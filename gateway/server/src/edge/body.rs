@@ -20,12 +20,47 @@ const DRAIN_BYTES: u64 = 1024 * 1024;
 /// And for how long.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// Refuses a body that came compressed: what it unpacks to has no size that could be known before.
+pub(super) fn require_plain(headers: &http::HeaderMap) -> Result<(), Refusal> {
+    let is_plain = |value: &http::HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
+    let all_plain = headers.get_all(http::header::CONTENT_ENCODING).iter().all(is_plain);
+    if all_plain { Ok(()) } else { Err(Refusal::CodingUnsupported) }
+}
+
+/// The least speed at which a body may come. Its room in memory is held while it is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// How long it may be slower than that at first.
+    pub(super) grace: Duration,
+    /// On average from its beginning on.
+    pub(super) bytes_per_sec: u64,
+}
+
+impl Pace {
+    /// By when so many bytes must have come, counted from the beginning.
+    fn due(&self, bytes: u64) -> Duration {
+        let millis = bytes.saturating_mul(1000).checked_div(self.bytes_per_sec);
+        millis.map_or(Duration::MAX, |millis| self.grace.saturating_add(Duration::from_millis(millis)))
+    }
+}
+
+/// The next piece of a body, if it comes before its pace says that it is too late.
+async fn next_frame(
+    body: &mut Incoming,
+    began: tokio::time::Instant,
+    length: u64,
+    pace: Pace,
+) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, Refusal> {
+    let Some(due) = began.checked_add(pace.due(length)) else { return Ok(body.frame().await) };
+    tokio::time::timeout_at(due, body.frame()).await.map_err(|_| Refusal::Timeout)
+}
+
 /// Reads at most `limit` bytes; stops reading at once where there are more.
-pub(super) async fn read(body: &mut Incoming, limit: u64, deadline: Duration) -> Result<Bytes, Refusal> {
+pub(super) async fn read(body: &mut Incoming, limit: u64, deadline: Duration, pace: Pace) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(deadline, collect(body, limit)).await.map_err(|_| Refusal::Timeout)?
+    tokio::time::timeout(deadline, collect(body, limit, pace)).await.map_err(|_| Refusal::Timeout)?
 }
 
 /// Reads a body of at most `limit` bytes away, next to the store.
@@ -33,6 +68,7 @@ pub(super) async fn spool(
     body: &mut Incoming,
     limit: u64,
     deadline: Duration,
+    pace: Pace,
     folder: &Path,
 ) -> Result<Spool, Refusal> {
     if body.size_hint().lower() > limit {
@@ -44,7 +80,8 @@ pub(super) async fn spool(
     };
     let reading = async {
         let mut writer = SpoolWriter::new(folder).map_err(unwritable)?;
-        while let Some(frame) = body.frame().await {
+        let began = tokio::time::Instant::now();
+        while let Some(frame) = next_frame(body, began, writer.length(), pace).await? {
             let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
             if writer.length() + data.len() as u64 > limit {
                 return Err(Refusal::TooLarge);
@@ -71,11 +108,12 @@ impl Spooled {
     }
 }
 
-async fn collect(body: &mut Incoming, limit: u64) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, limit: u64, pace: Pace) -> Result<Bytes, Refusal> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0u64;
-    while let Some(frame) = body.frame().await {
+    let began = tokio::time::Instant::now();
+    while let Some(frame) = next_frame(body, began, length, pace).await? {
         let Ok(data) = frame.map_err(|_| broke_off())?.into_data() else { continue };
         length += data.len() as u64;
         if length > limit {

@@ -17,6 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
+use super::limits::Standing;
 use super::peer::Peer;
 use super::{body, route};
 use crate::gateway::Gateway;
@@ -38,7 +39,9 @@ pub(super) async fn handle(
 
     let (head, mut body) = request.into_parts();
     let is_http_1 = head.version < http::Version::HTTP_2;
-    let mut response = match serve(&gateway, router, &peer, head, &mut body, &exchange, class == "files").await {
+    let mut standing = None;
+    let served = serve(&gateway, router, &peer, head, &mut body, &exchange, class, &mut standing).await;
+    let mut response = match served {
         Ok(response) => response,
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
@@ -60,6 +63,9 @@ pub(super) async fn handle(
         response.headers_mut().insert(answer::EXCHANGE_HEADER, value);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(standing) = standing {
+        standing.tell(response.headers_mut());
+    }
     let status = response.status().as_u16().to_string();
     metrics::counter!("tsunagi_requests_total", "class" => class, "status" => status).increment(1);
     metrics::histogram!("tsunagi_request_seconds", "class" => class).record(started.elapsed().as_secs_f64());
@@ -73,18 +79,23 @@ async fn serve(
     head: Parts,
     incoming: &mut Incoming,
     exchange: &ExchangeId,
-    is_file: bool,
+    class: &str,
+    standing: &mut Option<Standing>,
 ) -> Result<Response<Body>, Refusal> {
     let registry = gateway.registry.load_full();
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
     let participant = peer.participant(&registry).filter(|_| is_trusted);
-    gateway.rates.check(participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str()))?;
+    let who = participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str());
+    let (stands, is_within) = gateway.rates.check(who, route::class(head.uri.path()));
+    *standing = Some(stands);
+    is_within?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
     if gateway.sealing.lag() > gateway.config.sealing_tolerance {
         return Err(Refusal::Unavailable);
     }
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };
     let call = call(gateway, caller, exchange.clone(), &head.headers)?;
+    body::require_plain(&head.headers)?;
 
     // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
     if head.method == Method::HEAD {
@@ -92,7 +103,7 @@ async fn serve(
     }
     let has_body = !matches!(head.method, Method::GET | Method::DELETE);
     let edge = &gateway.config.edge;
-    let (budget, most, deadline) = match is_file {
+    let (budget, most, deadline) = match class == "files" {
         true => (&gateway.files, edge.max_file_bytes, edge.file_timeout),
         false => (&gateway.bodies, edge.max_body_bytes, edge.request_timeout),
     };
@@ -101,13 +112,13 @@ async fn serve(
     let share = budget.take(call.caller.participant.id.as_str(), declared)?;
     let request = if !has_body {
         Request::from_parts(head, Body::empty())
-    } else if is_file {
-        let spool = body::spool(incoming, limit, edge.file_timeout, gateway.config.store_folder()).await?;
+    } else if class == "files" {
+        let spool = body::spool(incoming, limit, deadline, pace(gateway), gateway.config.store_folder()).await?;
         let mut request = Request::from_parts(head, Body::empty());
         request.extensions_mut().insert(body::Spooled::new(spool));
         request
     } else {
-        let bytes = body::read(incoming, limit, edge.body_timeout).await?;
+        let bytes = body::read(incoming, limit, edge.body_timeout, pace(gateway)).await?;
         Request::from_parts(head, Body::from(bytes))
     };
     let mut request = request;
@@ -140,6 +151,11 @@ async fn serve(
         }
         None => Ok(response),
     }
+}
+
+fn pace(gateway: &Gateway) -> body::Pace {
+    let edge = &gateway.config.edge;
+    body::Pace { grace: edge.header_timeout, bytes_per_sec: edge.body_min_bytes_per_sec }
 }
 
 fn call(gateway: &Gateway, caller: Caller, exchange: ExchangeId, headers: &HeaderMap) -> Result<Call, Refusal> {
@@ -179,7 +195,8 @@ fn call(gateway: &Gateway, caller: Caller, exchange: ExchangeId, headers: &Heade
 async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, refusal: Refusal) -> Refusal {
     let action = match &refusal {
         Refusal::PeerUnknown => Action::PeerRefused,
-        Refusal::KeyReused
+        Refusal::CodingUnsupported
+        | Refusal::KeyReused
         | Refusal::KindUnsupported
         | Refusal::Malformed(_)
         | Refusal::NotPermitted

@@ -1,32 +1,142 @@
 //! What one peer may take of what all share: requests, connections, and bytes of bodies that are being read.
 
-use std::collections::HashMap;
-use std::num::NonZeroU32;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tsunagi_core::refusal::Refusal;
 
-/// One bucket for each participant; a certificate that is no participant's has one of its own.
+use crate::config::{EdgeConfig, Rate};
+
+/// One bucket for each participant and class of endpoints that has a rate of its own, and one for all other classes; a
+/// certificate that is no participant's has its own ones.
 pub struct RateLimits {
-    limiter: DefaultKeyedRateLimiter<String>,
+    all: Bucket,
+    of_class: BTreeMap<String, Bucket>,
+}
+
+struct Bucket {
+    name: String,
+    rate: Rate,
+    limiter: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
+}
+
+/// Where a caller stands, as `RateLimit` and `RateLimit-Policy` say it (draft-ietf-httpapi-ratelimit-headers-10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    policy: String,
+    left: String,
+}
+
+impl Standing {
+    /// Puts both headers on an answer.
+    pub fn tell(&self, headers: &mut HeaderMap) {
+        for (name, value) in [("ratelimit-policy", &self.policy), ("ratelimit", &self.left)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+impl Bucket {
+    fn new(name: &str, rate: Rate) -> Self {
+        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        Self { name: name.to_owned(), rate, limiter: RateLimiter::keyed(quota).with_middleware() }
+    }
+
+    /// `q` requests in `w` seconds; `r` of them left now, all of them again in `t` seconds.
+    fn standing(&self, left: u32) -> Standing {
+        let (name, burst, per_second) = (&self.name, self.rate.burst.get(), self.rate.per_second.get());
+        let (window, until_full) = (burst.div_ceil(per_second), burst.saturating_sub(left).div_ceil(per_second));
+        Standing {
+            policy: format!("\"{name}\";q={burst};w={window}"),
+            left: format!("\"{name}\";r={left};t={until_full}"),
+        }
+    }
 }
 
 impl RateLimits {
-    /// `per_second` in the long run, `burst` at once.
-    pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
-        Self { limiter: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)) }
+    /// The rates of the configuration.
+    pub fn new(config: &EdgeConfig) -> Self {
+        let of_class = config.rates.iter().map(|(class, rate)| (class.clone(), Bucket::new(class, *rate)));
+        Self { all: Bucket::new("default", config.rate), of_class: of_class.collect() }
     }
 
-    /// Takes one request into account, or says when to come again. `who` is a participant's id or a fingerprint.
-    pub fn check(&self, who: &str) -> Result<(), Refusal> {
-        self.limiter.check_key(&who.to_owned()).map_err(|not_until| {
-            let wait = not_until.wait_time_from(DefaultClock::default().now());
-            let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-            Refusal::RateLimited { retry_after_secs: secs }
-        })
+    /// Takes one request into account, or says when to come again; and where the caller stands then. `who` is a
+    /// participant's id or a fingerprint.
+    pub fn check(&self, who: &str, class: &str) -> (Standing, Result<(), Refusal>) {
+        let bucket = self.of_class.get(class).unwrap_or(&self.all);
+        match bucket.limiter.check_key(&who.to_owned()) {
+            Ok(state) => (bucket.standing(state.remaining_burst_capacity()), Ok(())),
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
+                let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+                (bucket.standing(0), Err(Refusal::RateLimited { retry_after_secs: secs }))
+            }
+        }
+    }
+
+    /// Forgets those who have not called for so long that their bucket is full again.
+    pub fn forget_the_quiet(&self) {
+        for bucket in self.of_class.values().chain([&self.all]) {
+            bucket.limiter.retain_recent();
+        }
+    }
+}
+
+/// Handshakes under way. One more than there are places for takes the place of the one that has gone on longest: a
+/// flood of half-open ones passes through, and whoever shakes hands at once gets in.
+#[derive(Debug)]
+pub struct Handshakes {
+    most: usize,
+    under_way: Mutex<(u64, BTreeMap<u64, Arc<Notify>>)>,
+}
+
+impl Handshakes {
+    /// So many at once.
+    pub fn new(most: usize) -> Self {
+        Self { most, under_way: Mutex::default() }
+    }
+
+    /// Begins one.
+    pub fn enter(self: &Arc<Self>) -> HandshakePlace {
+        let displaced = Arc::new(Notify::new());
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let (next, places) = &mut *under_way;
+        *next += 1;
+        places.insert(*next, displaced.clone());
+        if places.len() > self.most
+            && let Some((_, oldest)) = places.pop_first()
+        {
+            oldest.notify_one();
+        }
+        HandshakePlace { handshakes: self.clone(), id: *next, displaced }
+    }
+}
+
+/// One handshake under way.
+#[derive(Debug)]
+pub struct HandshakePlace {
+    handshakes: Arc<Handshakes>,
+    id: u64,
+    displaced: Arc<Notify>,
+}
+
+impl HandshakePlace {
+    /// Ends when another took this place.
+    pub async fn displaced(&self) {
+        self.displaced.notified().await;
+    }
+}
+
+impl Drop for HandshakePlace {
+    fn drop(&mut self) {
+        self.handshakes.under_way.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&self.id);
     }
 }
 
@@ -70,7 +180,7 @@ impl BodyBudget {
     }
 }
 
-/// How many connections each certificate has open.
+/// How many connections each participant has open; a certificate that is no participant's counts by itself.
 #[derive(Default)]
 pub struct Connections {
     of_peer: Mutex<HashMap<String, usize>>,
@@ -78,30 +188,30 @@ pub struct Connections {
 
 impl Connections {
     /// Counts one more, unless the peer has `most` already. Dropping the place gives it back.
-    pub fn enter(self: &Arc<Self>, fingerprint: &str, most: usize) -> Option<ConnectionPlace> {
+    pub fn enter(self: &Arc<Self>, who: &str, most: usize) -> Option<ConnectionPlace> {
         let mut map = self.of_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = map.entry(fingerprint.to_owned()).or_default();
+        let count = map.entry(who.to_owned()).or_default();
         if *count >= most {
             return None;
         }
         *count += 1;
-        Some(ConnectionPlace { connections: self.clone(), fingerprint: fingerprint.to_owned() })
+        Some(ConnectionPlace { connections: self.clone(), who: who.to_owned() })
     }
 }
 
 /// One open connection.
 pub struct ConnectionPlace {
     connections: Arc<Connections>,
-    fingerprint: String,
+    who: String,
 }
 
 impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut map = self.connections.of_peer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = map.get_mut(&self.fingerprint) {
+        if let Some(count) = map.get_mut(&self.who) {
             *count -= 1;
             if *count == 0 {
-                map.remove(&self.fingerprint);
+                map.remove(&self.who);
             }
         }
     }
@@ -119,6 +229,18 @@ mod tests {
         assert!(connections.enter("b", 1).is_some());
         drop(first);
         assert!(connections.enter("a", 1).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_handshake_too_many_takes_the_place_of_the_oldest() {
+        let handshakes = Arc::new(Handshakes::new(2));
+        let (first, second) = (handshakes.enter(), handshakes.enter());
+        let third = handshakes.enter();
+        first.displaced().await;
+        drop(second);
+        let fourth = handshakes.enter();
+        let others = async { tokio::join!(third.displaced(), fourth.displaced()) };
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, others).await.is_err(), "there was a place");
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! The edge (接続口): sockets, TLS and HTTP; the only room that knows the inbound network.
 
+mod activity;
 mod answer;
 mod app;
 mod body;
+mod connection;
+mod crls;
 mod exchanges;
+pub mod fetch;
 mod fhir;
 mod files;
+mod framing;
 mod handle;
 pub mod limits;
 pub mod listen;
@@ -17,3 +22,4 @@ mod requests;
 mod route;
 pub mod tls;
 pub mod token;
+mod verify;

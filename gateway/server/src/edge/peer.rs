@@ -1,6 +1,6 @@
 //! From a certificate to a participant. Nothing a body or header says takes part in it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -20,18 +20,17 @@ pub struct Peer {
     chain: Vec<CertificateDer<'static>>,
     /// When the first certificate of the chain expires, in Unix seconds.
     not_after: i64,
-    /// The generation of TLS material it was last verified under.
-    verified: AtomicU64,
+    /// The generation of TLS material it was last verified under, and until when its CRLs are in date.
+    verified: Mutex<(u64, i64)>,
 }
 
 impl Peer {
     /// Reads a verified chain. A SAN URI counts only under the hub's CA: a foreign CA could write any.
     pub fn of(chain: &[CertificateDer<'_>], material: &TlsMaterial, now: Timestamp) -> Option<Self> {
         let leaf = chain.first()?;
-        let named = if material.is_of_hub(chain, unix(now)) {
-            tsunagi_certs::participant_of(leaf).and_then(|id| ParticipantId::parse(&id).ok())
-        } else {
-            None
+        let (named, until) = match material.of_hub_until(chain, unix(now)) {
+            Some(until) => (tsunagi_certs::participant_of(leaf).and_then(|id| ParticipantId::parse(&id).ok()), until),
+            None => (None, material.trusted_until(chain, unix(now)).unwrap_or(i64::MIN)),
         };
         let ends: Option<Vec<i64>> = chain.iter().map(|certificate| end_of(certificate)).collect();
         Some(Self {
@@ -39,7 +38,7 @@ impl Peer {
             named,
             not_after: ends?.into_iter().min()?,
             chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
-            verified: AtomicU64::new(material.generation),
+            verified: Mutex::new((material.generation, until)),
         })
     }
 
@@ -47,17 +46,20 @@ impl Peer {
     /// that expires or is revoked, or a CRL that goes stale, ends what may be done on a connection that is open.
     pub fn is_still_trusted(&self, material: &TlsMaterial, now: Timestamp) -> bool {
         let seconds = now.as_second();
-        if self.not_after < seconds || material.crl_next_update.is_some_and(|until| until < seconds) {
+        if self.not_after < seconds {
             return false;
         }
-        if self.verified.load(Ordering::Relaxed) == material.generation {
-            return true;
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if verified.0 != material.generation {
+            // Refused once under this material is refused until there is other material.
+            *verified = (material.generation, material.trusted_until(&self.chain, unix(now)).unwrap_or(i64::MIN));
         }
-        let is_trusted = material.is_trusted(&self.chain, unix(now));
-        if is_trusted {
-            self.verified.store(material.generation, Ordering::Relaxed);
-        }
-        is_trusted
+        seconds <= verified.1
+    }
+
+    /// What its connections are counted under: the participant, so that a second certificate brings no second share.
+    pub fn counted_as(&self, registry: &Registry) -> String {
+        self.participant(registry).map_or_else(|| self.fingerprint.clone(), |participant| participant.id.to_string())
     }
 
     /// The participant it is today, if it is one that may act. Asked again for every request.

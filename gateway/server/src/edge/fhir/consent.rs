@@ -125,6 +125,7 @@ pub(in crate::edge) async fn record(
     }
     require_media_type(&headers, &["application/fhir+json", "application/json"])?;
     let consent: Value = serde_json::from_slice(&bytes).map_err(|error| bad_json(&error))?;
+    super::sender::check(&call, &consent)?;
     if consent.get("resourceType").and_then(Value::as_str) != Some("Consent") {
         return Err(Refused(bad("resourceType")));
     }

@@ -22,7 +22,7 @@ use tsunagi_store::{Identifier, SubjectRef};
 
 use super::consent::{self, Statement, bad, bad_json};
 use super::read::own_channels;
-use super::{MEDIA_TYPE, resource};
+use super::{MEDIA_TYPE, resource, sender};
 use crate::edge::answer::{self, Refused};
 use crate::edge::files::require_media_type;
 use crate::gateway::Gateway;
@@ -45,6 +45,7 @@ pub(in crate::edge) async fn answer(
     if request.get("resourceType").and_then(Value::as_str) != Some("CoverageEligibilityRequest") {
         return Err(Refused(bad("resourceType")));
     }
+    sender::check(&call, &request)?;
     let serviced = serviced_on(&call, &request)?;
     let patient = request.get("patient").unwrap_or(&Value::Null);
     let identifier = resource::subject(&tables, &request, patient).ok_or_else(|| bad("patient"))?;

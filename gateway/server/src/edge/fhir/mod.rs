@@ -7,6 +7,7 @@ pub(super) mod query;
 pub(super) mod read;
 pub(super) mod recommendation;
 pub(super) mod resource;
+mod sender;
 pub(super) mod submit;
 
 /// The media type of every FHIR answer.

@@ -13,7 +13,7 @@ use tsunagi_core::fault::{Bilingual, RowFault};
 use tsunagi_core::id::FormatName;
 use tsunagi_core::refusal::Refusal;
 
-use super::MEDIA_TYPE;
+use super::{MEDIA_TYPE, sender};
 use crate::edge::answer::{self, Refused};
 use crate::edge::files::{charset_of, require_media_type};
 use crate::gateway::Gateway;
@@ -53,6 +53,7 @@ pub(in crate::edge) async fn answer(
             "the body's resourceType is not the one of the path",
         ));
     }
+    sender::check_bytes(&call, &bytes)?;
     // What is no JSON at all is told apart by the adapter, which says where.
     let submitted = submit(&gateway, &call, inbound).await?;
     let batch_type = head.ok().and_then(|head| head.bundle_type);
