@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::Value;
 
 /// Every header the edge may answer with.
-const HEADERS: [&str; 16] = [
+const HEADERS: [&str; 18] = [
     "allow",
     "cache-control",
     "connection",

@@ -83,8 +83,8 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
             open(&config)?.publish_crl(now, days).map_err(failed)?;
             note(context, Action::CrlPublished, None, format!("days:{days}")).await?;
             output.line(
-                "失効リストを書きました。稼働中のハブには SIGHUP を送ってください",
-                "the CRLs are written; send SIGHUP to a running hub",
+                "失効リストを書きました。稼働中のハブは1秒ほどで取り込みます",
+                "the CRLs are written; a running hub takes them over within a second",
             )
         }
         CertsCommand::Forecast(arguments) => forecast::run(context, &config, &arguments).await,
@@ -117,8 +117,10 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
             let said =
                 note(context, Action::CertificateRevoked, holder, format!("serial:{} reason:{reason}", entry.serial));
             said.await.map_err(|fault| unnoted(context, &fault))?;
-            output
-                .line("失効しました。稼働中のハブには SIGHUP を送ってください", "revoked; send SIGHUP to a running hub")
+            output.line(
+                "失効しました。稼働中のハブは1秒ほどで拒否し始めます",
+                "revoked; a running hub refuses it within a second",
+            )
         }
     }
 }
