@@ -173,7 +173,7 @@ async fn every_bad_certificate_is_refused_and_its_good_twin_is_not() {
 async fn a_tolerance_lets_lists_live_longer_and_certificates_not() {
     let w = world(2 * 3_600).await;
     assert_eq!(w.hub.partner_with(&w.stale.leaf(&Leaf::good(1))).refusal().await, None);
-    let expired = Leaf { days: (-3, 0), ..Leaf::good(2) };
+    let expired = Leaf { days: (-3, -1), ..Leaf::good(2) };
     let refusal = w.hub.partner_with(&w.stale.leaf(&expired)).refusal().await.expect("an expired certificate got in");
     assert!(refusal.contains("CertificateExpired"), "{refusal}");
     let revoked = w.hub.partner_with(&w.good.leaf(&Leaf::good(REVOKED))).refusal().await;

@@ -28,8 +28,9 @@ use super::{Call, refusal_of};
 use crate::gateway::Gateway;
 use crate::spool::Spool;
 
-/// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between.
-const ROWS_PER_TRANSACTION: usize = 1_000;
+/// Rows that one transaction takes at most: large enough to share a sync, small enough to let others in between and to
+/// hold little in memory.
+const ROWS_PER_TRANSACTION: usize = 256;
 
 /// The most unknown names a receipt lists.
 const MOST_UNKNOWN: usize = 100;
@@ -380,8 +381,11 @@ impl<'a> Intaker<'a> {
         check_sender(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
         check_my_number(&call.caller.participant, kind, &record, document.row).map_err(refuse)?;
 
-        let (at_now, clock) = (call.at, &self.gateway.clock);
-        let new_subject = SubjectKey::new(at_now, clock.entropy());
+        // Ids sort by the moment they are made, not by that of the call: the rows of a long file stand side by side in
+        // the store, and not all over what the file has brought so far.
+        let clock = &self.gateway.clock;
+        let made_at = clock.now();
+        let new_subject = SubjectKey::new(made_at, clock.entropy());
         let question = Question {
             flow: self.flow,
             tenant: &at.tenant,
@@ -394,7 +398,7 @@ impl<'a> Intaker<'a> {
             stated_basis: None,
             named_items: &BTreeSet::new(),
             directives: &[],
-            at: at_now,
+            at: call.at,
             today: call.today,
         };
         let permit = match decide(&question, self.tables.policy()) {
@@ -415,7 +419,7 @@ impl<'a> Intaker<'a> {
         let owns = call.caller.participant.tenant.as_ref() == Some(&at.tenant);
         let flag = kind.subject.non_disclosure.as_ref().filter(|_| owns);
         let new = NewRecord {
-            id: RecordId::new(at_now, clock.entropy()),
+            id: RecordId::new(made_at, clock.entropy()),
             identifiers,
             new_subject: kind.subject.created_by.contains(&call.caller.participant.role).then_some(new_subject),
             non_disclosure: flag.and_then(|key| record.first(key)).map(|v| *v == Value::Bool(true)),
@@ -442,7 +446,7 @@ impl<'a> Intaker<'a> {
             .deliver_channels(tenant, &kind.name, self.call.today)
             .filter(|channel| channel.participant != *sender)
             .map(|channel| NewDelivery {
-                id: tsunagi_core::id::DeliveryId::new(self.call.at, self.gateway.clock.entropy()),
+                id: tsunagi_core::id::DeliveryId::new(self.gateway.clock.now(), self.gateway.clock.entropy()),
                 channel: channel.id.clone(),
             })
             .collect()

@@ -65,6 +65,8 @@ impl SqliteStore {
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
         // In KiB. Large enough that the upper pages of every index stay in memory between two transactions.
         conn.execute_batch("PRAGMA cache_size = -16384;")?;
+        // In pages. A page that every transaction changes goes from the log into the file once for all of these.
+        conn.execute_batch("PRAGMA wal_autocheckpoint = 4000;")?;
         prepare_once(&conn)?;
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;

@@ -126,7 +126,7 @@ async fn eligibility(
     let sent = Outgoing::post("/fhir/CoverageEligibilityRequest/$submit", &[FHIR], body);
     let reply = stage.send("hospital-oita", &scene.hospital_oita, expected, sent).await?;
     let exchange = reply.header("Tsunagi-Exchange").to_owned();
-    let own = |name: &str| matches!(name, "date" | "tsunagi-exchange");
+    let own = |name: &str| matches!(name, "date" | "ratelimit" | "tsunagi-exchange");
     let headers = reply.headers.iter().filter(|(name, _)| !own(name.as_str()));
     let headers = headers.map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or(""))).collect();
     Ok((headers, String::from_utf8_lossy(&reply.body).replace(&exchange, "ex")))
