@@ -176,11 +176,22 @@ fn index(pairs: &[CodePair], key: impl Fn(&CodePair) -> Option<&String>) -> Hash
     index
 }
 
+/// Only pairs of one code are held against each other: tables of institutions or drugs have tens of thousands.
 fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
+    let is_exact = |pair: &CodePair| pair.relationship != Relationship::Broader;
+    let is_equivalent = |pair: &CodePair| pair.relationship == Relationship::Equivalent;
+    let by_from = index(pairs, |pair| Some(&pair.from));
+    let by_target = index(pairs, |pair| is_equivalent(pair).then_some(&pair.to));
     for (at, pair) in pairs.iter().enumerate() {
         let place = Place { file, line: Some(pair.line), path: String::new() };
-        let earlier = || pairs.iter().take(at).filter(|other| other.overlaps(pair));
-        if let Some(other) = earlier().find(|other| other.from == pair.from && other.to == pair.to) {
+        let before = |index: &HashMap<String, Vec<usize>>, code: &str| -> Vec<&CodePair> {
+            let mut found: Vec<usize> =
+                index.get(code).into_iter().flatten().copied().filter(|one| *one < at).collect();
+            found.sort_unstable();
+            found.into_iter().filter_map(|at| pairs.get(at)).filter(|other| other.overlaps(pair)).collect()
+        };
+        let earlier = before(&by_from, &pair.from);
+        if let Some(other) = earlier.iter().find(|other| other.to == pair.to) {
             let line = other.line;
             faults.say(
                 &place,
@@ -189,8 +200,7 @@ fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
             );
             continue;
         }
-        let is_exact = |pair: &CodePair| pair.relationship != Relationship::Broader;
-        if let Some(other) = earlier().find(|other| other.from == pair.from && is_exact(other) && is_exact(pair)) {
+        if let Some(other) = earlier.iter().find(|other| is_exact(other) && is_exact(pair)) {
             let (code, line) = (&pair.from, other.line);
             faults.say(
                 &place,
@@ -198,9 +208,9 @@ fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
                 format!("{code} is mapped by line {line} for the same time as well"),
             );
         }
-        let is_equivalent = |pair: &CodePair| pair.relationship == Relationship::Equivalent;
-        let same_target = |other: &&CodePair| other.to == pair.to && other.from != pair.from;
-        if let Some(other) = earlier().filter(same_target).find(|other| is_equivalent(other) && is_equivalent(pair)) {
+        if is_equivalent(pair)
+            && let Some(other) = before(&by_target, &pair.to).into_iter().find(|other| other.from != pair.from)
+        {
             let (code, line) = (&pair.to, other.line);
             faults.say(
                 &place,
@@ -208,9 +218,9 @@ fn report_ambiguity(file: &str, pairs: &[CodePair], faults: &mut Faults) {
                 format!("line {line} has another equivalent for writing {code}"),
             );
         }
-        let twice = |other: &&CodePair| other.from == pair.from && !is_exact(other) && !is_exact(pair);
-        if let Some(other) = earlier().find(twice)
-            && !pairs.iter().any(|exact| exact.from == pair.from && is_exact(exact))
+        let has_exact = || by_from.get(&pair.from).into_iter().flatten().filter_map(|at| pairs.get(*at)).any(is_exact);
+        if let Some(other) = earlier.iter().find(|other| !is_exact(other) && !is_exact(pair))
+            && !has_exact()
         {
             let (code, line) = (&pair.from, other.line);
             faults.say(

@@ -1,12 +1,12 @@
 //! What a layout loses of a value that it carries: computed from the layout, and what is equal once it is lost.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
 use tsunagi_core::partial_date::PartialDate;
 use tsunagi_core::value::Value;
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::compose;
 
 use crate::convert::{DateForm, Noted};
 use crate::json;
@@ -118,7 +118,8 @@ impl LossKind {
                 Ok(node) => Some(json::compact(&node)).filter(|text| !matches!(text.as_str(), "null" | "\"\""))?,
                 Err(_) => text,
             },
-            Self::Kana | Self::Width => joined(&text).nfkc().collect(),
+            Self::Kana => with_wide_kana(&text),
+            Self::Width => text.chars().map(narrow).collect(),
             Self::Padding { width, pad } => {
                 let missing = width.saturating_sub(text.chars().count());
                 std::iter::repeat_n(*pad, missing).chain(text.chars()).collect()
@@ -203,12 +204,37 @@ pub(crate) fn cp932_twin(c: char) -> char {
     TWINS.iter().find(|(from, _)| *from == c).map_or(c, |(_, to)| *to)
 }
 
-/// Voice marks that stand alone become the joining ones: half-width kana cannot tell them apart.
-fn joined(text: &str) -> Cow<'_, str> {
-    if !text.contains(['゛', '゜']) {
-        return Cow::Borrowed(text);
+/// Half-width kana and the space in their other form, and nothing else: another sign that becomes a similar one is a
+/// loss. Voice marks that stand alone become the joining ones, since half-width kana cannot tell them apart.
+fn with_wide_kana(text: &str) -> String {
+    let mut wide = String::with_capacity(text.len());
+    for c in text.chars() {
+        let c = match c {
+            '゛' | 'ﾞ' => '\u{3099}',
+            '゜' | 'ﾟ' => '\u{309A}',
+            '｡'..='ﾝ' => std::iter::once(c).nfkc().next().unwrap_or(c),
+            '\u{3000}' => ' ',
+            c => c,
+        };
+        let before = wide.chars().next_back().filter(|_| matches!(c, '\u{3099}' | '\u{309A}'));
+        match before.and_then(|before| compose(before, c)) {
+            Some(joined) => {
+                wide.pop();
+                wide.push(joined);
+            }
+            None => wide.push(c),
+        }
     }
-    Cow::Owned(text.replace('゛', "\u{3099}").replace('゜', "\u{309A}"))
+    wide
+}
+
+/// The half-width form of a full-width letter, digit, sign or space.
+fn narrow(c: char) -> char {
+    match c {
+        '！'..='～' => char::from_u32(u32::from(c) - 0xFEE0).unwrap_or(c),
+        '\u{3000}' => ' ',
+        c => c,
+    }
 }
 
 fn with_decimals(text: &str, least: usize) -> String {
@@ -252,6 +278,8 @@ mod tests {
             (LossKind::Places { places: 3 }, decimal("3.2500"), Some(decimal("3.2500"))),
             (LossKind::Kana, text("ｶﾞ　ア"), Some(text("ガ ア"))),
             (LossKind::Kana, text("カ゛"), Some(text("ガ"))),
+            (LossKind::Kana, text("①\u{FA19}㈱Ａ"), Some(text("①\u{FA19}㈱Ａ"))),
+            (LossKind::Width, text("Ａ－１　①\u{FA19}ｱ"), Some(text("A-1 ①\u{FA19}ｱ"))),
             (LossKind::Padding { width: 8, pad: '0' }, text("12345"), Some(text("00012345"))),
             (LossKind::Charset { charset: "cp932".to_owned() }, text("1〜2"), Some(text("1～2"))),
             (LossKind::Charset { charset: "utf-8".to_owned() }, text("1〜2"), Some(text("1〜2"))),

@@ -4,9 +4,9 @@
 
 mod abuse;
 mod arrows;
+mod bad_certificates;
 mod booking;
 mod characters;
-mod bad_certificates;
 mod citizen;
 mod commands;
 mod coverage;
@@ -18,8 +18,8 @@ mod faults;
 mod fetched_lists;
 mod fhir_oracle;
 mod files;
-mod identifiers;
 mod framing;
+mod identifiers;
 mod leaves;
 mod live;
 mod mailbox;
@@ -33,5 +33,5 @@ mod sender;
 mod sixth_kind;
 mod strings;
 mod submit;
-mod withdrawal;
 mod tls;
+mod withdrawal;

@@ -38,7 +38,7 @@ impl Body {
             rest = after;
         }
         if !rest.is_empty() {
-            body.parts = Parts::Named(areas(rest.strip_prefix("大字").or_else(|| rest.strip_prefix('字'))?));
+            body.parts = Parts::Named(areas(rest.strip_prefix("大字").or_else(|| rest.strip_prefix('字'))?)?);
         }
         Some(body)
     }
@@ -57,7 +57,7 @@ impl Body {
             [whole] if is_about_parts && whole.ends_with("以外") => self.parts = Parts::Rest,
             _ if is_about_parts => {
                 let named = inside.split_once('/').map_or(inside, |(_, named)| named);
-                self.parts = Parts::Named(areas(named));
+                self.parts = Parts::Named(areas(named)?);
             }
             _ => return None,
         }
@@ -73,7 +73,7 @@ pub(super) fn list(text: &str) -> Option<Vec<Body>> {
     for element in elements(text) {
         match bodies.last_mut() {
             // The next 大字 of the body before.
-            Some(Body { parts: Parts::Named(names), .. }) if !element.contains('(') => names.extend(areas(element)),
+            Some(Body { parts: Parts::Named(names), .. }) if !element.contains('(') => names.extend(areas(element)?),
             _ => bodies.push(Body::parse(element)?),
         }
     }
@@ -86,11 +86,13 @@ pub(super) fn one(text: &str) -> Option<Body> {
     bodies.pop().filter(|_| bodies.is_empty())
 }
 
-/// The 大字 of a list: `梯及び古関`, `精進、本栖及び富士ヶ嶺`.
-pub(super) fn areas(text: &str) -> Vec<String> {
+/// The 大字 of a list: `梯及び古関`, `精進、本栖及び富士ヶ嶺`. `None` if one of them has a sign that means something else in
+/// the table of municipalities: `*` stands for all areas that are not named there, `/` between two of them.
+pub(super) fn areas(text: &str) -> Option<Vec<String>> {
     let text = text.replace("及び", "、").replace("並びに", "、");
     let name = |part: &str| part.strip_prefix("大字").unwrap_or(part).to_owned();
-    text.split('、').filter(|part| !part.is_empty()).map(name).collect()
+    let names: Vec<String> = text.split('、').filter(|part| !part.is_empty()).map(name).collect();
+    names.iter().all(|name| !name.is_empty() && !name.contains(['*', '/'])).then_some(names)
 }
 
 fn elements(text: &str) -> Vec<&str> {

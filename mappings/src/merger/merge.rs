@@ -14,7 +14,7 @@ pub(super) fn over(file: &str, replayed: Replayed, known: &History, faults: &mut
     let mut table: Vec<MunicipalityEntry> =
         known.entries().iter().filter(|entry| !timelines.contains_key(&entry.code)).cloned().collect();
     for (code, mut timeline) in timelines {
-        let before: Vec<&MunicipalityEntry> = known.entries().iter().filter(|entry| entry.code == code).collect();
+        let before: Vec<&MunicipalityEntry> = known.of_code(&code).iter().collect();
         if let Some((first, last)) = told.get(&code) {
             report_lost(file, &code, &timeline, &before, (*first, *last), faults);
             keep_what_follows(&mut timeline, &before, *last);

@@ -48,8 +48,7 @@ pub(super) fn replay(
 
 /// What is known of a code before a day, the last body without its end if that is the day.
 fn until(known: &History, code: &MunicipalityCode, first: Date) -> Vec<MunicipalityEntry> {
-    let mut entries: Vec<MunicipalityEntry> =
-        known.entries().iter().filter(|entry| entry.code == *code).cloned().collect();
+    let mut entries = known.of_code(code).to_vec();
     entries.retain(|entry| entry.from.is_none_or(|from| from < first));
     if let Some(last) = entries.last_mut()
         && last.until.is_some_and(|until| until >= eve(first))

@@ -87,7 +87,7 @@ fn absorbed(text: &str) -> Option<Understood> {
         let (subject, into) = subject_and_object(clause)?;
         let from = match changes.last() {
             Some(Change::Absorbed { from: before, .. }) if subject.starts_with("大字") => {
-                vec![Body { parts: Parts::Named(body::areas(subject)), ..before.last()?.clone() }]
+                vec![Body { parts: Parts::Named(body::areas(subject)?), ..before.last()?.clone() }]
             }
             _ => body::list(subject)?,
         };

@@ -226,6 +226,17 @@ fn every_statement_that_is_not_understood_is_reported_with_its_line() {
     assert_eq!(notes, ["list.csv:10: 標準地域コード: the reason does not name 28209"]);
 }
 
+/// In the table `*` is everything else and `/` stands between two names: taken over, they would say what no list says.
+#[test]
+fn a_name_that_the_table_would_read_as_something_else_is_not_understood() {
+    for (name, is_good) in [("梯", true), ("*", false), ("某/梯/古関", false), ("大字", false)] {
+        let reason = format!("甲村(28301)({name})が乙市(28202)に編入");
+        let text =
+            list(&[["28301", "某郡", "甲村", "2001-04-01", &reason], ["28202", "", "乙市", "2001-04-01", &reason]]);
+        assert_eq!(alone(&text).faults.is_empty(), is_good, "{name}");
+    }
+}
+
 #[test]
 fn a_list_of_another_shape_is_refused_as_a_whole() {
     let import = alone("code,name\n1,2\n");

@@ -68,6 +68,9 @@ fn tables(mappings: &Path, to: &Path) {
             write(to, "mergers", &format!("line{at}_{known}"), &[&[known], line.as_bytes()].concat());
         }
     }
+    let parts = "23426,愛知県,海部郡,,十四山村,,2006-04-01,十四山村(23426)(某/梯、本栖及び古関)が弥富町(23428)に編入\n\
+                 23428,愛知県,海部郡,,弥富町,,2006-04-01,十四山村(23426)(某/梯、本栖及び古関)が弥富町(23428)に編入\n";
+    write(to, "mergers", "parts", &[&[0], parts.as_bytes()].concat());
     write(to, "mergers", "whole", &[&[0], text.as_bytes()].concat());
 }
 

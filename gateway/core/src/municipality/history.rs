@@ -172,6 +172,11 @@ impl History {
         &self.entries
     }
 
+    /// The entries of one code, by time.
+    pub fn of_code(&self, code: &MunicipalityCode) -> &[MunicipalityEntry] {
+        self.by_code.get(code).and_then(|range| self.entries.get(range.clone())).unwrap_or_default()
+    }
+
     /// Who is in charge on `today` of what `code` meant on `as_of`. A ward stays a ward here; see
     /// [`History::resolve_city`].
     pub fn resolve(&self, code: &MunicipalityCode, as_of: Date, today: Date) -> Resolution {
