@@ -179,7 +179,7 @@ mod tests {
             body.chunks(10_007).for_each(|chunk| writer.write(chunk).unwrap());
             assert_eq!(writer.length(), length as u64);
             let mut spool = writer.finish().unwrap();
-            assert_eq!(spool.digest(), digest::digest(&digest::SHA256, &body).as_ref());
+            assert_eq!(spool.digest(), digest::digest(&SHA256, &body).as_ref());
             for _ in 0..2 {
                 spool.seek(SeekFrom::Start(0)).unwrap();
                 let mut read = Vec::new();

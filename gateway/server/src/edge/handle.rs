@@ -40,7 +40,7 @@ pub(super) async fn handle(
     let (head, mut body) = request.into_parts();
     let is_http_1 = head.version < http::Version::HTTP_2;
     let mut standing = None;
-    let served = serve(&gateway, router, &peer, head, &mut body, &exchange, class, &mut standing).await;
+    let served = serve(&gateway, router, &peer, head, &mut body, &exchange, &mut standing).await;
     let mut response = match served {
         Ok(response) => response,
         Err(refusal) => {
@@ -79,14 +79,14 @@ async fn serve(
     head: Parts,
     incoming: &mut Incoming,
     exchange: &ExchangeId,
-    class: &str,
     standing: &mut Option<Standing>,
 ) -> Result<Response<Body>, Refusal> {
+    let class = route::class(head.uri.path());
     let registry = gateway.registry.load_full();
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
     let participant = peer.participant(&registry).filter(|_| is_trusted);
     let who = participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str());
-    let (stands, is_within) = gateway.rates.check(who, route::class(head.uri.path()));
+    let (stands, is_within) = gateway.rates.check(who, class);
     *standing = Some(stands);
     is_within?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
