@@ -107,6 +107,11 @@ impl<'a> Work<'a> {
     /// False if nothing stands at the place of the row.
     fn read_row(&mut self, row: &'a LayoutRow) -> bool {
         let places = Places::of(row, &self.document.content);
+        if let (Some(place), Some(unit)) = (&row.unit, &row.field.unit)
+            && let Some(fault) = place.fault(&self.document.content, unit, places.first.is_some())
+        {
+            return self.refuse(row, fault);
+        }
         if !row.field.many && !places.more.is_empty() {
             let fault = ValueFault::new(
                 RowCode::InvalidValue,

@@ -15,6 +15,7 @@ use crate::convert::Chain;
 use crate::path::{Found, Path, pointer_step};
 use crate::shorthand;
 use crate::shrink::ShrinkTable;
+use crate::unit::UnitPlace;
 
 /// How one kind of record looks in one participant's form.
 #[derive(Debug, Clone)]
@@ -83,6 +84,8 @@ pub(crate) struct LayoutRow {
     pub(crate) default: Option<String>,
     pub(crate) required: bool,
     pub(crate) json: Scalar,
+    /// Where the unit of a number stands; only where the kind says which it has.
+    pub(crate) unit: Option<UnitPlace>,
 }
 
 /// The JSON type of a value.
@@ -103,6 +106,10 @@ pub struct Lost {
     /// Why, for the loss certificate.
     pub reason: Bilingual,
 }
+
+/// The columns in which refused rows come back with their reason, in Japanese and in English: sent again with the
+/// repaired rows they mean nothing.
+pub const REASON_COLUMNS: [&str; 2] = ["理由", "reason"];
 
 impl Layout {
     /// `format/name`.
@@ -177,6 +184,7 @@ impl Layout {
         let is_also = |path: &Path, name: &str| matches!(path, Path::Column(column) if column.name() == name);
         let is_known = |name: &String| {
             self.columns.contains(name)
+                || REASON_COLUMNS.contains(&name.as_str())
                 || self.ignored.contains(name)
                 || self.rows.iter().flat_map(|row| &row.also).any(|path| is_also(path, name))
         };

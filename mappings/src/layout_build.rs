@@ -20,6 +20,7 @@ use crate::path::{Notation, Path};
 use crate::shorthand::{self, HOLE};
 use crate::shrink::ShrinkTable;
 use crate::toml_file::Entry;
+use crate::unit::{self, UnitPlace};
 
 /// What layouts name.
 pub(crate) struct Names<'a> {
@@ -237,6 +238,7 @@ impl<'a> Builder<'a, '_> {
         let json = raw.json.unwrap_or(if chain.takes_bool() { Scalar::Bool } else { Scalar::Text });
         let wants_list = codes.is_none() && field.value_type == ValueType::Code;
         let hub_codes = field.code_system.as_ref().filter(|_| wants_list);
+        let unit = field.unit.as_ref().and_then(|_| self.unit_place(&column));
         Some(LayoutRow {
             field: field.clone(),
             is_name: self.is_name(&field.key),
@@ -252,7 +254,23 @@ impl<'a> Builder<'a, '_> {
             default: raw.default.clone(),
             required: raw.required,
             json,
+            unit,
         })
+    }
+
+    /// Where a quantity has its unit: in a condition of its path, or in a constant beside it.
+    fn unit_place(&self, full: &str) -> Option<UnitPlace> {
+        if self.notation != Notation::Element {
+            return None;
+        }
+        let parsed = |text: &str| Path::parse(self.notation, text, 0).ok();
+        if let Some(text) = unit::without_condition(full) {
+            return parsed(&text).map(UnitPlace::OnTheWay);
+        }
+        let text = unit::beside(full)?;
+        let is_written =
+            self.raw.constants.iter().any(|one| self.expanded(&one.value.path).is_ok_and(|path| path == text));
+        if is_written { parsed(&text).map(UnitPlace::Beside) } else { None }
     }
 
     fn chain(&mut self, raw: &RawRow, field: &Field, place: &Place<'_>) -> Option<Chain> {

@@ -50,6 +50,7 @@ mod shrink;
 mod source;
 mod tables;
 mod toml_file;
+mod unit;
 
 pub use canonicalize::{Canonical, Context};
 pub use case::{Case, CaseFailure, Direction};
@@ -63,7 +64,7 @@ pub use fuzzing::Converters;
 pub use gaps::UnmappedCode;
 pub use identifier_file::IdentifierSystem;
 pub use kana::kana_match_key;
-pub use layout::{Layout, Lost};
+pub use layout::{Layout, Lost, REASON_COLUMNS};
 pub use localize::Localized;
 pub use loss::LossKind;
 pub use merger::{MergerImport, import_mergers};

@@ -109,3 +109,43 @@ async fn a_file_that_breaks_its_bounds_is_refused_and_leaves_nothing_it_should_n
     assert_eq!(page.status, 404);
     hub.finish().await;
 }
+
+/// A file without a header has a person in its first line: nothing of it is kept or repeated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_a_header_is_refused_without_a_word_of_it() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let lines = format!("{}\r\n{}\r\n", bulk::line(1), bulk::line(2));
+    let refused = send(&city, "bare", cp932(&lines)).await.expect(400);
+    assert_eq!(refused.code(), "malformed");
+    for cell in bulk::line(1).split(',').filter(|cell| cell.chars().count() > 3) {
+        assert!(!refused.text().contains(cell), "{cell}: {}", refused.text());
+    }
+    assert_eq!(city.get(&format!("/v1/exchanges/{}", refused.exchange())).await.status, 404);
+    hub.finish().await;
+}
+
+/// The number is not kept of a refused row. Sent again as it came back, the row is refused, not taken in without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_row_is_not_taken_in_without_its_individual_number() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let row = |number: &str, sex: &str| {
+        let mut cells: Vec<String> = bulk::line(1).split(',').map(str::to_owned).collect();
+        (cells[0], cells[8]) = (number.to_owned(), sex.to_owned());
+        cp932(&format!("{}\r\n{}\r\n", bulk::header(), cells.join(",")))
+    };
+    for (key, number, sex) in [("sex", "123456789018", "3"), ("number", "1234567890", "1")] {
+        let receipt = send(&city, key, row(number, sex)).await.expect(202).json();
+        let back = city.get(receipt["rejections"].as_str().unwrap()).await.expect(200);
+        let (text, _, _) = encoding_rs::SHIFT_JIS.decode(&back.body);
+        assert!(!text.contains(number) && text.contains("要再入力"), "{text}");
+        // The one fault of the row is repaired, and the number is forgotten.
+        let repaired = text.replace(&format!(",{sex},大分県"), ",1,大分県");
+        let again = send(&city, &format!("{key}-again"), cp932(&repaired)).await.expect(202).json();
+        assert_eq!((&again["refused"], again.get("unknownColumns")), (&serde_json::json!(1), None), "{again}");
+    }
+    let whole = send(&city, "whole", row("123456789018", "1")).await.expect(202).json();
+    assert_eq!(whole["accepted"], 1, "{whole}");
+    hub.finish().await;
+}

@@ -121,7 +121,8 @@ async fn refused_rows_come_back_as_a_file_to_repair_and_send_again() {
     hub.partner("city-hakodate").get(path).await.expect(404);
     hub.partner("hospital-oita").get(&path.replace("/rejections", "")).await.expect(404);
 
-    let repaired = file(&city, MODERN, "utf-8", text.replace("不明", "2").into_bytes()).await.expect(202).json();
+    let repaired = text.replace("不明", "2").replace("要再入力", &people[1].my_number);
+    let repaired = file(&city, MODERN, "utf-8", repaired.into_bytes()).await.expect(202).json();
     assert_eq!((&repaired["accepted"], &repaired["refused"]), (&json!(1), &json!(0)), "{repaired}");
     hub.finish().await;
 }
@@ -222,5 +223,42 @@ async fn the_same_business_key_is_a_new_version_and_the_same_content_is_unchange
     assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
     let pulled = city.get("/v1/mailbox").await.expect(200);
     assert_eq!(pulled.header("tsunagi-batch-rows"), "3", "each version is delivered, the unchanged one is not");
+    hub.finish().await;
+}
+
+/// 5 L read as 5 mL would be wrong, and a height in m that is looked for in cm would be lost: both are refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_in_another_unit_is_refused() {
+    let hub = TestGateway::start().await;
+    let (hospital, today) = (hub.partner("hospital-oita"), hub.today());
+    let person = Person::number(0, today);
+    hub.partner("city-oita").post(REGISTER, &json!([entitlement(&person)])).await.expect(202);
+    let mut shot = immunization(&person, HOSPITAL_OITA, OITA, "V-1", today);
+    shot["doseQuantity"] = json!({ "value": 5, "system": "http://unitsofmeasure.org", "code": "L" });
+    let refused = hospital.post("/fhir/Immunization", &shot).await.expect(422);
+    assert!(refused.text().contains("invalid_value") && refused.text().contains("mL"), "{}", refused.text());
+    shot["doseQuantity"]["code"] = json!("mL");
+    hospital.post("/fhir/Immunization", &shot).await.expect(201);
+
+    let checkup = infant_checkup(&person, HOSPITAL_OITA, "I-1", today);
+    let text = checkup.to_string();
+    let centimetres = "\"code\":\"cm\"";
+    assert!(text.contains(centimetres), "{text}");
+    let metres: Value = serde_json::from_str(&text.replace(centimetres, "\"code\":\"m\"")).unwrap();
+    let refused = hospital.post("/fhir/Bundle", &metres).await.expect(422);
+    assert!(refused.text().contains("invalid_value") && refused.text().contains("cm"), "{}", refused.text());
+    hospital.post("/fhir/Bundle", &checkup).await.expect(201);
+    hub.finish().await;
+}
+
+/// The hub's own limit is the limit: nothing in between cuts a body off at a smaller one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_three_megabytes_is_taken() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let mut row = entitlement(&Person::number(0, hub.today()));
+    row["unknownMember"] = json!("x".repeat(3 * 1024 * 1024));
+    let task = city.post(REGISTER, &json!([row])).await.expect(202).json();
+    assert_eq!(task["results"][0]["status"], "registered", "{}", task["results"]);
     hub.finish().await;
 }

@@ -3,6 +3,8 @@
 use tsunagi_core::document::Node;
 use tsunagi_core::fault::Bilingual;
 
+use super::TAKEN_OUT;
+
 /// A way from the root of a tree to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TreePath {
@@ -56,7 +58,7 @@ impl TreePath {
         visit(&self.steps, root, see)
     }
 
-    /// Sets all nodes at this path to null.
+    /// Takes out all that stands at this path.
     pub(super) fn blank(&self, root: &mut Node) {
         blank(&self.steps, root);
     }
@@ -145,7 +147,9 @@ fn visit<'a>(steps: &[Step], node: &'a Node, see: &mut dyn FnMut(&'a Node) -> bo
 
 fn blank(steps: &[Step], node: &mut Node) {
     let Some((step, rest)) = steps.split_first() else {
-        *node = Node::Null;
+        if *node != Node::Null {
+            *node = Node::Text(TAKEN_OUT.to_owned());
+        }
         return;
     };
     let Some(member) = member_mut(node, &step.name) else { return };

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use x509_parser::oid_registry::{OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT};
+use x509_parser::oid_registry::{
+    OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_DELTA_CRL_INDICATOR, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT,
+};
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use crate::gateway::StartFault;
@@ -18,6 +20,8 @@ pub(super) struct Crl {
     pub(super) issuer: Vec<u8>,
     /// What tells it from other lists of one name: another key, or another part of the certificates.
     part: Vec<u8>,
+    /// It speaks of some of the CA's certificates only, or of what changed since another list.
+    pub(super) is_partial: bool,
     /// Its number, big-endian without leading zeros, and when it was made: which of two is the newer one.
     pub(super) age: (usize, Vec<u8>, i64),
     /// When the next one is due at the latest, in Unix seconds.
@@ -36,6 +40,9 @@ impl Crl {
         let new = Self {
             issuer: list.tbs_cert_list.issuer.as_raw().to_vec(),
             part: part.collect(),
+            is_partial: list.extensions().iter().any(|extension| {
+                [OID_X509_EXT_DELTA_CRL_INDICATOR, OID_X509_EXT_ISSUER_DISTRIBUTION_POINT].contains(&extension.oid)
+            }),
             age: (number.len(), number, list.last_update().timestamp()),
             next_update,
             der: Vec::new().into(),

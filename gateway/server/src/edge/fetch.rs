@@ -102,7 +102,11 @@ async fn one(source: &CrlSource, config: &EdgeConfig) -> Result<bool, FetchFault
     let fetching = tokio::time::timeout(config.crl_fetch_timeout, get(&source.url, config.crl_max_bytes));
     let bytes = fetching.await.map_err(|_| FetchFault::NoList("not in time".to_owned()))??;
     let lists = crls::parse(&bytes).unwrap_or_default();
+    // A list of some certificates, or of changes, does not stand for the one list of its CA that a chain is held against.
     let [new] = lists.as_slice() else { return Err(FetchFault::NotOne) };
+    if new.is_partial {
+        return Err(FetchFault::NotOne);
+    }
     let signed = read_certificates(&source.issuer_file)?.iter().any(|issuer| is_signed(new, issuer));
     if !signed {
         return Err(FetchFault::Signature(source.issuer_file.display().to_string()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Mode, Registry};
@@ -34,6 +35,8 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/app/v1/consents", get(app::consents).post(app::give_consent))
         .route("/app/v1/consents/{id}", axum::routing::delete(app::withdraw_consent))
         .fallback(|| async { Refused(Refusal::NotFound) })
+        // Bodies were read under the hub's own limits before a handler is called.
+        .layer(DefaultBodyLimit::disable())
         .with_state(gateway)
 }
 

@@ -9,7 +9,7 @@ use tsunagi_core::exchange::Exchange;
 use tsunagi_core::fault::{Lang, RowFault};
 use tsunagi_core::id::FormatName;
 use tsunagi_core::refusal::Refusal;
-use tsunagi_mappings::{Layout, Tables};
+use tsunagi_mappings::{Layout, REASON_COLUMNS, Tables};
 use tsunagi_store::{Rejection, RowPage, Storage};
 
 use super::lookup::content_type;
@@ -112,9 +112,10 @@ struct Table {
 
 impl Table {
     fn open(layout: &Layout, charset: &str, columns: &[String], lang: Lang) -> Result<Option<Self>, Refusal> {
+        let [ja, en] = REASON_COLUMNS;
         let reason_column = match lang {
-            Lang::En => "reason",
-            Lang::Ja => "理由",
+            Lang::En => en,
+            Lang::Ja => ja,
         };
         // A file that was repaired only in part comes back with the column it was given: it is replaced, not doubled.
         let mut columns: Vec<String> = columns.to_vec();

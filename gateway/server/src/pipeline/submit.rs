@@ -137,6 +137,13 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     };
     let mut rows = rows.map_err(|fault| Refusal::Malformed(fault.reason))?.peekable();
 
+    if rows.peek().is_some_and(|row| intake.knows_no_column(row)) {
+        // What stands there is a person's data: it is neither kept nor repeated.
+        return Err(Refusal::Malformed(Bilingual::new(
+            "1行目が見出しではありません。項目対応表の列名を1行目に書いてください",
+            "the first line is no header: write the layout's column names there",
+        )));
+    }
     let mut unknown = rows.peek().map(|row| intake.unknown_columns(row)).unwrap_or_default();
     let mut submitted = Submitted {
         exchange: call.exchange.clone(),
@@ -158,7 +165,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let mut chunk = next_chunk();
     loop {
         let (mut rows, complete) = chunk;
-        if submitted.counts.rows() >= most && !rows.is_empty() {
+        if submitted.counts.rows() + rows.len() as u64 > most {
             // What was taken in so far stays; sent again in parts it is recognised and costs nothing.
             return Err(Refusal::TooLarge);
         }
@@ -289,9 +296,19 @@ impl<'a> Intaker<'a> {
     }
 
     /// The columns that the layout does not know, which the first line of a table tells for all.
+    /// True for a file whose first line names not one column of its layout.
+    fn knows_no_column(&self, row: &Result<Document, RowFault>) -> bool {
+        let Ok(Document { content: Content::Row(cells), .. }) = row else { return false };
+        let layout = self.only_layout().and_then(|id| self.tables.layout(&id));
+        let unknown = layout.zip(row.as_ref().ok()).map(|(layout, document)| layout.unknown_columns(document).len());
+        unknown == Some(cells.columns.len())
+    }
+
     fn unknown_columns(&self, row: &Result<Document, RowFault>) -> BTreeSet<String> {
         let layout = self.only_layout().and_then(|id| self.tables.layout(&id));
-        let found = layout.zip(row.as_ref().ok()).map(|(layout, document)| layout.unknown_columns(document));
+        // Where most names are no names of the layout, they may be somebody's.
+        let found = layout.zip(row.as_ref().ok()).filter(|(layout, document)| layout.strangers(document).1);
+        let found = found.map(|(layout, document)| layout.unknown_columns(document));
         found.into_iter().flatten().map(str::to_owned).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use tsunagi_core::id::LayoutId;
 use tsunagi_mappings::{Proof, Tables};
 
 use super::{CommandFault, Context};
@@ -18,6 +19,8 @@ struct Totals {
     fields: usize,
     losses: usize,
     proof: Proof,
+    /// Layouts of which not one generated record came back.
+    unread: Vec<LayoutId>,
 }
 
 /// Prints every fault there is, and what was proved; exit code 64 if there is one.
@@ -26,12 +29,19 @@ pub(super) fn run(context: &Context) -> Result<(), CommandFault> {
     let mut totals = Totals::default();
     if let Some(tables) = &tables {
         totals = prove(context, tables);
+        faults.extend(totals.unread.iter().map(|layout| Finding {
+            place: layout.to_string(),
+            reason: context.output.say(
+                "この様式からは記録を作れません。必須項目が [[lost]] にないか確かめてください",
+                "no record can be read from this layout: see whether a required field is in a [[lost]]",
+            ),
+        }));
         faults.extend(totals.proof.failures.iter().map(|failure| {
             let field = failure.field.as_ref().map_or_else(String::new, |key| format!(" {key}"));
             Finding { place: format!("{}{field}", failure.layout), reason: failure.reason.clone() }
         }));
     }
-    let Totals { layouts, fields, losses, proof } = &totals;
+    let Totals { layouts, fields, losses, proof, .. } = &totals;
     let data = json!({
         "faults": faults, "layouts": layouts, "fields": fields, "losses": losses,
         "proved": { "returned": proof.equal, "held": proof.held },
@@ -59,6 +69,9 @@ fn prove(context: &Context, tables: &Tables) -> Totals {
             totals.losses += certificate.count();
         }
         let proof = tables.prove(layout, RECORDS, today, &through_bytes);
+        if proof.equal == 0 && proof.failures.is_empty() {
+            totals.unread.push(layout.id().clone());
+        }
         totals.proof.equal += proof.equal;
         totals.proof.held += proof.held;
         totals.proof.failures.extend(proof.failures);
