@@ -74,6 +74,7 @@ impl Tables {
         work.read_rows();
         self.derive(kind, &mut work.fields);
         work.require_fields();
+        work.expect_fields();
         work.require_identifier();
         let mut canonical = work.finish()?;
         canonical.warnings.extend(self.scheme_warning(kind, layout, document.row, &canonical.record, context.today));
@@ -186,6 +187,21 @@ impl<'a> Work<'a> {
             };
             let column = self.column_of(wanted).unwrap_or_default().to_owned();
             self.missing(field, &column);
+        }
+    }
+
+    /// What the record should have and has not is a warning: it may be unknown, and the rest of it is true.
+    fn expect_fields(&mut self) {
+        for field in self.kind.fields.iter().filter(|field| field.expected && !field.required) {
+            if self.fields.contains_key(&field.key) || self.faulty.contains(&&field.key) {
+                continue;
+            }
+            let Some(column) = self.column_of(&field.key) else { continue };
+            let reason = Bilingual::new(
+                format!("「{}」がありません", field.label.ja),
+                format!("\"{}\" is missing", field.label.en),
+            );
+            self.warnings.push(self.fault(column, RowCode::Incomplete, reason));
         }
     }
 

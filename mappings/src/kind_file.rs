@@ -116,6 +116,8 @@ struct RawField {
     #[serde(rename = "type")]
     value_type: ValueType,
     cardinality: Cardinality,
+    #[serde(default)]
+    expected: bool,
     label: Bilingual,
     disclosure: ClassName,
     example: String,
@@ -205,6 +207,7 @@ impl RawField {
             key: self.key,
             value_type: self.value_type,
             required: matches!(self.cardinality, Cardinality::One | Cardinality::Some),
+            expected: self.expected,
             many: matches!(self.cardinality, Cardinality::Any | Cardinality::Some),
             label: self.label,
             class: self.disclosure,

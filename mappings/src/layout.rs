@@ -214,11 +214,17 @@ impl Layout {
         self.my_number_rows().map(|row| row.column.as_str())
     }
 
-    /// Empties the places of 個人番号, so that a refused row can be kept.
+    /// Takes 個人番号 out, so that a refused row can be kept. What takes its place is refused where a number belongs: sent
+    /// again as it is, the row must not be taken in without the number it had.
     pub fn without_my_number(&self, document: &mut Document) {
+        self.blank_my_number(document, "要再入力");
+    }
+
+    /// Puts a text in the places of 個人番号 in which something stands.
+    pub(crate) fn blank_my_number(&self, document: &mut Document, instead: &str) {
         for row in self.my_number_rows() {
             for path in std::iter::once(&row.path).chain(&row.also) {
-                path.blank(&mut document.content);
+                path.blank(&mut document.content, instead);
             }
         }
     }

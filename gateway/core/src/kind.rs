@@ -83,6 +83,8 @@ pub struct Field {
     pub value_type: ValueType,
     /// Whether it must be there.
     pub required: bool,
+    /// Whether law or custom has it there: a record without it is taken, with a warning.
+    pub expected: bool,
     /// Whether there may be several values.
     pub many: bool,
     /// Its name for people.

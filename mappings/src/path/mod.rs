@@ -78,27 +78,22 @@ impl Path {
         }
     }
 
-    /// Takes out what stands here, so that the rest of a refused row can be kept. What takes its place is refused where
-    /// a number belongs: sent again as it is, the row must not be taken in without the number it had.
-    pub(crate) fn blank(&self, content: &mut Content) {
+    /// Puts a text, or nothing, in place of what stands here, so that the rest of a refused row can be kept.
+    pub(crate) fn blank(&self, content: &mut Content, instead: &str) {
         match (self, content) {
             (Self::Column(column), Content::Row(row)) => {
                 if let Some(at) = column.position(row)
                     && let Some(cell) = row.cells.get_mut(at)
+                    && !cell.is_empty()
                 {
-                    if !cell.is_empty() {
-                        *cell = TAKEN_OUT.to_owned();
-                    }
+                    *cell = instead.to_owned();
                 }
             }
-            (Self::Tree(path), Content::Tree(root)) => path.blank(root),
+            (Self::Tree(path), Content::Tree(root)) => path.blank(root, instead),
             (Self::Column(_), Content::Tree(_)) | (Self::Tree(_), Content::Row(_)) => {}
         }
     }
 }
-
-/// What stands where an individual number was taken out, in any charset of the field.
-pub(crate) const TAKEN_OUT: &str = "要再入力";
 
 impl Column {
     pub(crate) fn name(&self) -> &str {

@@ -3,8 +3,6 @@
 use tsunagi_core::document::Node;
 use tsunagi_core::fault::Bilingual;
 
-use super::TAKEN_OUT;
-
 /// A way from the root of a tree to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TreePath {
@@ -58,9 +56,9 @@ impl TreePath {
         visit(&self.steps, root, see)
     }
 
-    /// Takes out all that stands at this path.
-    pub(super) fn blank(&self, root: &mut Node) {
-        blank(&self.steps, root);
+    /// Puts a text, or null for none, in place of all that stands at this path.
+    pub(super) fn blank(&self, root: &mut Node, instead: &str) {
+        blank(&self.steps, root, instead);
     }
 
     /// Puts a value at this path and makes what is missing on the way, with the values that conditions ask for.
@@ -145,19 +143,19 @@ fn visit<'a>(steps: &[Step], node: &'a Node, see: &mut dyn FnMut(&'a Node) -> bo
     elements.iter().enumerate().any(|(at, element)| pick.takes(at, element) && visit(rest, element, see))
 }
 
-fn blank(steps: &[Step], node: &mut Node) {
+fn blank(steps: &[Step], node: &mut Node, instead: &str) {
     let Some((step, rest)) = steps.split_first() else {
         if *node != Node::Null {
-            *node = Node::Text(TAKEN_OUT.to_owned());
+            *node = if instead.is_empty() { Node::Null } else { Node::Text(instead.to_owned()) };
         }
         return;
     };
     let Some(member) = member_mut(node, &step.name) else { return };
-    let Some(pick) = &step.pick else { return blank(rest, member) };
+    let Some(pick) = &step.pick else { return blank(rest, member, instead) };
     let Node::List(elements) = member else { return };
     for (at, element) in elements.iter_mut().enumerate() {
         if pick.takes(at, element) {
-            blank(rest, element);
+            blank(rest, element, instead);
         }
     }
 }

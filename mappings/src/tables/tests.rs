@@ -108,7 +108,7 @@ fn a_refused_document_is_kept_without_my_number() {
         let written = tables.localize(layout, &tables.example(kind), 1, today).expect("written");
         let mut document = with_my_number(layout, written);
         assert!(format!("{document:?}").contains(NUMBER), "{}", layout.id());
-        layout.without_my_number(&mut document);
+        layout.blank_my_number(&mut document, "");
         assert!(!format!("{document:?}").contains(NUMBER), "{}", layout.id());
         seen += 1;
     }

@@ -11,6 +11,7 @@ pub fn field(value_type: ValueType) -> Field {
         key: FieldKey::parse("some").expect("a key"),
         value_type,
         required: false,
+        expected: false,
         many: false,
         label: Bilingual::new("項目", "field"),
         class: ClassName::parse("normal").expect("a class"),

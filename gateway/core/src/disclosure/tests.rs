@@ -39,6 +39,7 @@ fn kind(name: &str) -> Kind {
         key: key(name),
         value_type: ValueType::Text,
         required: false,
+        expected: false,
         many: false,
         label: Bilingual::new("項目", "item"),
         class: class(of),

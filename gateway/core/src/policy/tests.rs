@@ -65,6 +65,7 @@ fn kind() -> Kind {
         key: key(&format!("{name}.{class}")),
         value_type: ValueType::Text,
         required: false,
+        expected: false,
         many: false,
         label: Bilingual::new("項目", "item"),
         class: ClassName::parse(class).unwrap(),

@@ -1,7 +1,6 @@
 use tsunagi_core::document::Node;
 
 use super::*;
-use crate::path::TAKEN_OUT;
 
 fn text(text: &str) -> Node {
     Node::Text(text.to_owned())
@@ -96,8 +95,10 @@ fn blanking_leaves_the_rest() {
     let secret = parse("identifier[system=a].value").expect("a path");
     secret.put(&mut root, text("1"));
     parse("identifier[system=b].value").expect("a path").put(&mut root, text("2"));
-    secret.blank(&mut root);
-    assert_eq!(all("identifier[system=a].value", &root), [&text(TAKEN_OUT)]);
+    secret.blank(&mut root, "again");
+    assert_eq!(all("identifier[system=a].value", &root), [&text("again")]);
+    secret.blank(&mut root, "");
+    assert!(all("identifier[system=a].value", &root).is_empty());
     assert_eq!(all("identifier[system=b].value", &root), [&text("2")]);
 }
 
