@@ -154,10 +154,18 @@ pub(super) fn entitlements_csv(today: Date) -> String {
     text
 }
 
-/// The rejection file, repaired as a clerk would: the three cells are put right, the rest stays.
+/// The rejection file, repaired as a clerk would: the three cells are put right, the individual numbers, which the hub
+/// has not kept, are put in again, the rest stays.
 pub(super) fn repair(rejections: &str, today: Date) -> String {
     let first = era(child(0, today).valid.0);
-    rejections.replace("性別不明", "1").replace("令和0年4月1日", &first).replace(",8144001,", &format!(",{PAYER},"))
+    let repaired = rejections
+        .replace("性別不明", "1")
+        .replace("令和0年4月1日", &first)
+        .replace(",8144001,", &format!(",{PAYER},"));
+    [10, 20, 30].into_iter().fold(repaired, |text, place| {
+        let Child { resident, my_number, .. } = child(BY_PMH + place, today);
+        text.replace(&format!("{resident},要再入力,"), &format!("{resident},{my_number},"))
+    })
 }
 
 /// 令和 dates; all of the play's are in that era.

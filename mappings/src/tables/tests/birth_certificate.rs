@@ -87,6 +87,21 @@ fn what_every_certificate_has_is_required_in_every_layout() {
 }
 
 #[test]
+fn what_the_law_has_in_a_certificate_is_warned_about_where_it_is_missing() {
+    let tables = tables();
+    for layout in layouts(&tables) {
+        for field in ["place.address", "weight", "height", "gestation.weeks", "mother.live_births", "signer.address"] {
+            let mut record = tables.example(kind(&tables));
+            record.take(&key(field));
+            let document = tables.localize(layout, &record, 1, context().today).expect("written");
+            let taken = tables.canonicalize(layout, &document, &context()).expect("taken");
+            let codes: Vec<RowCode> = taken.warnings.iter().map(|warning| warning.code).collect();
+            assert_eq!(codes, [RowCode::Incomplete], "{field} in {}", layout.id());
+        }
+    }
+}
+
+#[test]
 fn exactly_one_of_three_signs_in_the_order_of_the_law() {
     let tables = tables();
     let signer = kind(&tables).field(&key("signer.kind")).expect("a field");
