@@ -4,7 +4,7 @@
 //!
 //! Refused: a line that ends in LF alone, a bare CR or NUL, a folded header, space before the colon, Content-Length with
 //! Transfer-Encoding or twice or not of digits alone, a transfer coding other than `chunked` alone, any in HTTP/1.0,
-//! chunk sizes that are not 1 to 8 hexadecimal digits, chunk extensions, trailers. The caller gets 400 and the
+//! chunk sizes that are not 1 to 8 hexadecimal digits, chunk extensions, trailers, two Host fields or none. The caller gets 400 and the
 //! connection ends: the parser is handed something that is no HTTP, and after it nothing more.
 
 use std::io;
@@ -191,7 +191,7 @@ fn body_of(head: &[u8]) -> Option<Place> {
     let text = head.strip_suffix(b"\r\n\r\n")?;
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let request_line = lines.next()?;
-    let (mut length, mut is_chunked) = (None, false);
+    let (mut length, mut is_chunked, mut hosts) = (None, false, 0);
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?.trim_ascii());
@@ -205,12 +205,17 @@ fn body_of(head: &[u8]) -> Option<Place> {
                 return None;
             }
         }
+        hosts += usize::from(name.eq_ignore_ascii_case(b"host"));
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                 return None;
             }
             is_chunked = true;
         }
+    }
+    // RFC 9112 section 3.2: exactly one, but for HTTP/1.0, which did not know it.
+    if hosts > 1 || (hosts == 0 && !request_line.ends_with(b" HTTP/1.0")) {
+        return None;
     }
     match (length, is_chunked) {
         (Some(_), true) => None,
