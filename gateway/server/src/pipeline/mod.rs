@@ -3,6 +3,7 @@
 pub mod acting;
 pub mod coverage;
 mod history;
+mod intake;
 pub mod lookup;
 pub mod place;
 pub mod rejections;
