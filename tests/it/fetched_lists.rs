@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tsunagi_gateway::edge::fetch;
+use tsunagi_gateway::trust::fetch;
 use tsunagi_tests::pki::{Ca, Leaf, List, list_of, put};
 use tsunagi_tests::{Setup, TestGateway};
 
@@ -84,11 +84,12 @@ async fn a_fetched_list_is_used_kept_and_never_replaced_by_an_older_or_forged_on
     assert!(gets_in(&good).await && !gets_in(&bad).await);
 
     // None of these takes the revocation back, and none of them locks the good one out.
-    let refused: [(&str, u16, Vec<u8>); 6] = [
+    let refused: [(&str, u16, Vec<u8>); 7] = [
         ("an older one", 200, root.list(&list(300, &[])).into_bytes()),
         ("a much older one", 200, root.list(&list(2, &[])).into_bytes()),
         ("a forged one", 200, root.forged_list(&list(302, &[])).into_bytes()),
         ("another CA's", 200, Ca::root("Another root", now).list(&list(303, &[])).into_bytes()),
+        ("a stale one", 200, root.list(&List { secs: (-7_200, -3_600), ..list(302, &[]) }).into_bytes()),
         ("one that is too large", 200, root.list(&list(304, &[6; 400])).into_bytes()),
         ("none", 404, root.list(&list(305, &[])).into_bytes()),
     ];
@@ -98,7 +99,7 @@ async fn a_fetched_list_is_used_kept_and_never_replaced_by_an_older_or_forged_on
         assert!(gets_in(&good).await && !gets_in(&bad).await, "{what}");
     }
     let (_, metrics) = hub.operations("/metrics").await;
-    for outcome in ["new", "older", "signature", "no_list", "not_one"] {
+    for outcome in ["new", "older", "signature", "stale", "no_list", "not_one"] {
         assert!(
             metrics.contains(&format!("tsunagi_crl_fetches_total{{outcome=\"{outcome}\"}}")),
             "{outcome}: {metrics}"
@@ -107,7 +108,7 @@ async fn a_fetched_list_is_used_kept_and_never_replaced_by_an_older_or_forged_on
 
     // What was kept is there when the hub starts again, with nobody to fetch from.
     let kept = &hub.config.edge.crl_sources[0].file;
-    let reread = tsunagi_gateway::edge::tls::TlsMaterial::load(&hub.config.edge).unwrap();
+    let reread = tsunagi_gateway::edge::tls::TlsMaterial::read(&hub.config, now).unwrap();
     assert_eq!(reread.trusted_until(&bad.chain(), rustls::pki_types::UnixTime::now()), None);
     assert!(reread.trusted_until(&good.chain(), rustls::pki_types::UnixTime::now()).is_some());
     assert_eq!(std::fs::read_dir(kept.parent().unwrap()).unwrap().count(), 1, "nothing half-written is left");

@@ -45,6 +45,8 @@ async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
         ("a tab before the colon", post("Content-Length\t: 2\r\n", "{}")),
         ("a folded header", post("X-Folded: one\r\n two\r\n", "")),
         ("a folded coding", post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n")),
+        ("a fragment in the target", raw("GET /fhir/metadata#frag HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+        ("a tunnel", raw("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n")),
         ("no host", raw("GET /fhir/metadata HTTP/1.1\r\nAccept: */*\r\n\r\n")),
         ("two hosts", raw("GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")),
         ("a line end of LF alone", raw("POST /v1/mailbox/ack HTTP/1.1\nHost: localhost\r\n\r\n")),

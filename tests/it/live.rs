@@ -102,13 +102,14 @@ async fn a_new_ca_and_a_new_participant_are_let_in_without_a_restart() {
     let root = Ca::root("Foreign root", now);
     let pair = root.leaf(&Leaf::good(5));
     let stranger = Ca::root("Another root", now);
-    let stranger_pem = stranger.pem.clone();
+    let (stranger_pem, known) = (stranger.pem.clone(), format!("{}{}", stranger.pem, root.pem));
     let (root_pem, lists) = (root.pem.clone(), [stranger.list(&List::empty()), root.list(&List::empty())].concat());
     let hub = Setup::new()
         .prepare(move |folder, _, setup| {
             let ca = put(folder, "foreign.pem", &stranger_pem);
             let crls = ["ca/crl.pem", "ca/root-crl.pem", "foreign.crl"].map(|name| folder.join(name));
             put(folder, "foreign.crl", &lists);
+            put(folder, "trust/known/cas.pem", &known);
             setup.put("edge.foreign_ca_files", list_of(&[ca]));
             setup.put("edge.crl_files", list_of(&crls));
         })

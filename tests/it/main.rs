@@ -34,4 +34,5 @@ mod sixth_kind;
 mod strings;
 mod submit;
 mod tls;
+mod trust;
 mod withdrawal;

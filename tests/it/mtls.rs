@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tsunagi_certs::{Authority, Reason, fingerprint, participant_of};
 use tsunagi_core::audit::Action;
+use tsunagi_tests::pki::put;
 use tsunagi_tests::{Pair, Setup, TestGateway};
 
 const DAY: i64 = 86_400;
@@ -147,6 +148,7 @@ async fn with_foreign_ca() -> (TestGateway, Pair) {
             };
             let ca = folder.join("ca");
             setup.put("edge.foreign_ca_files", files(&[foreign.join("root.pem")]));
+            put(folder, "trust/known/foreign.pem", &std::fs::read_to_string(foreign.join("issuing.pem")).unwrap());
             let crls = ["crl.pem", "root-crl.pem"];
             let crls: Vec<_> = [&ca, &foreign].iter().flat_map(|dir| crls.map(|name| dir.join(name))).collect();
             setup.put("edge.crl_files", files(&crls));

@@ -1,6 +1,7 @@
 //! Push: the hub takes deliveries to a municipality's own server over mutual TLS, at least once and in order.
 
 use serde_json::json;
+use tsunagi_certs::Reason;
 use tsunagi_core::exchange::DeliveryState;
 use tsunagi_core::id::DeliveryId;
 use tsunagi_gateway::gateway::{Running, open_signer};
@@ -271,7 +272,15 @@ async fn a_server_that_cannot_prove_who_it_is_gets_nothing() {
         let mut authority = tsunagi_certs::Authority::init(&folder.path().join("ca"), "other", now).unwrap();
         Pair::of(authority.issue_server(&["localhost".to_owned()], now, 90).unwrap())
     };
+    let revoked = server_pair(&hub, "localhost");
+    {
+        let mut authority = hub.authority();
+        let serial = authority.list().unwrap().pop().unwrap().serial;
+        authority.revoke(&serial, Reason::KeyCompromise, hub.clock.now().as_second()).unwrap();
+    }
+    hub.running.gateway.reload_trust().unwrap();
     let wrong = [
+        ("revoked", revoked),
         ("another-ca", stranger),
         ("another-name", server_pair(&hub, "elsewhere.example.jp")),
         ("no-server", hub.pair("city-oita")),

@@ -164,6 +164,10 @@ impl Partner {
         let body = collected.map_err(|error| error.to_string())?.to_bytes();
         let reply = Reply { status: head.status, version: head.version, headers: head.headers, body };
         allowed::check(path, reply.status, &reply.headers, &reply.body);
+        // The hub ends the connection of whoever may not act.
+        if reply.status == StatusCode::FORBIDDEN && reply.code() == "peer_unknown" {
+            *self.open.lock().await = None;
+        }
         if reply.header("content-type").starts_with("application/fhir+json") && !reply.body.is_empty() {
             fhir_oracle(&reply.body);
         }

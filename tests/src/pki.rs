@@ -167,8 +167,8 @@ impl Ca {
 
 /// Writes a file and gives its path back.
 pub fn put(folder: &Path, name: &str, text: &str) -> PathBuf {
-    std::fs::create_dir_all(folder).expect("a folder");
     let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     std::fs::write(&path, text).expect("written");
     path
 }

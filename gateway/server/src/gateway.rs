@@ -25,6 +25,7 @@ use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
 use crate::pipeline::coverage::Unwritten;
 use crate::sealing::SealingState;
+use crate::trust::{Held, Standing, Trust};
 
 /// The name that signs checkpoints, as C2SP signed notes carry it.
 pub const CHECKPOINT_KEY_NAME: &str = "tsunagi";
@@ -70,6 +71,7 @@ pub struct Gateway {
     pub outbox_grew: Notify,
     /// Sends deliveries.
     pub transport: ArcSwap<Transport>,
+    trust_fault: Mutex<Option<String>>,
     /// Held while files are read again: what was read first must not replace what was read later.
     reloading: Mutex<()>,
 }
@@ -87,9 +89,7 @@ impl Gateway {
         let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
         let registry = Registry::parse(entries)
             .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
-        let tls = TlsMaterial::load(&config.edge)?;
-        let issuers = Issuers::load(&config.issuers)?;
-        let transport = Transport::load(&config.delivery)?;
+        let material = Material::load(&config, clock.now().as_second(), Standing::Start)?;
         let signer = open_signer(&config)?;
         Ok(Arc::new(Self {
             rates: RateLimits::new(&config.edge),
@@ -105,9 +105,10 @@ impl Gateway {
             tables: ArcSwap::from_pointee(tables),
             registry: ArcSwap::from_pointee(registry),
             registry_version: AtomicU64::new(version),
-            tls: ArcSwap::from_pointee(tls),
-            issuers: ArcSwap::from_pointee(issuers),
-            transport: ArcSwap::from_pointee(transport),
+            tls: ArcSwap::from_pointee(material.tls),
+            issuers: ArcSwap::from_pointee(material.issuers),
+            transport: ArcSwap::from_pointee(material.transport),
+            trust_fault: Mutex::default(),
             outbox_grew: Notify::new(),
             signer,
             store,
@@ -133,15 +134,29 @@ impl Gateway {
     }
 
     fn load_trust(&self) -> Result<(), StartFault> {
-        let loaded = TlsMaterial::load(&self.config.edge)
-            .and_then(|tls| Ok((tls, Issuers::load(&self.config.issuers)?, Transport::load(&self.config.delivery)?)));
+        let held = self.held();
+        let loaded = Material::load(&self.config, self.clock.now().as_second(), Standing::Against(&held));
         let outcome = if loaded.is_ok() { "done" } else { "refused" };
         metrics::counter!("tsunagi_reloads_total", "outcome" => outcome).increment(1);
-        let (tls, issuers, transport) = loaded?;
-        self.tls.store(Arc::new(tls));
-        self.issuers.store(Arc::new(issuers));
-        self.transport.store(Arc::new(transport));
+        let fault = loaded.as_ref().err().map(|fault| fault.0.clone());
+        *self.trust_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        let material = loaded?;
+        self.tls.store(Arc::new(material.tls));
+        self.issuers.store(Arc::new(material.issuers));
+        self.transport.store(Arc::new(material.transport));
         Ok(())
+    }
+
+    /// What counts now, to hold new files against.
+    fn held(&self) -> Held {
+        let (tls, transport) = (self.tls.load(), self.transport.load());
+        let (server, client) = (tls.certificate.clone(), transport.certificate().to_vec());
+        Held { lists: tls.lists.clone(), server, client }
+    }
+
+    /// Why the files that trust rests on were not taken over the last time, if they were not.
+    pub fn trust_fault(&self) -> Option<String> {
+        self.trust_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// [`Gateway::reload_trust`] off the threads that answer, with its outcome in the log.
@@ -170,6 +185,25 @@ impl Gateway {
             Err(faults) => tracing::error!(faults = faults.len(), "the stored registry is faulty; the old one stays"),
         }
         Ok(())
+    }
+}
+
+/// All that trust rests on, read from the files that the configuration names: whole, or not at all.
+pub(crate) struct Material {
+    tls: TlsMaterial,
+    issuers: Issuers,
+    transport: Transport,
+}
+
+impl Material {
+    /// Reads it.
+    pub(crate) fn load(config: &Config, now: i64, standing: Standing<'_>) -> Result<Self, StartFault> {
+        let trust = Trust::read(config, now, standing)?;
+        Ok(Self {
+            tls: TlsMaterial::load(config, &trust, now, standing)?,
+            issuers: Issuers::load(&config.issuers)?,
+            transport: Transport::load(&config.delivery, &trust, now, standing)?,
+        })
     }
 }
 
@@ -208,7 +242,7 @@ impl Running {
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::edge::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }

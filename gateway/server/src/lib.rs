@@ -17,4 +17,5 @@ pub mod proof;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;
+pub mod trust;
 mod watch;

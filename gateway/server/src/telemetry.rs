@@ -1,6 +1,8 @@
 //! The technical log and the metrics. Neither holds personal data: labels are participants' roles, codes and kinds.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -39,4 +41,52 @@ fn recorder() -> &'static Option<PrometheusHandle> {
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
         builder.install_recorder().ok()
     })
+}
+
+/// How often one kind of line may be in the log where a peer decides how often it is said.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
+
+/// When each kind of line was last in the log, so that no peer can fill the disk with them. Metrics count all.
+#[derive(Debug)]
+pub(crate) struct Said(Mutex<BTreeMap<&'static str, (Instant, u64)>>);
+
+impl Said {
+    /// Nothing was said yet.
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// If a line of the kind may be said now: how many were not since the last one.
+    pub(crate) fn may_say(&self, kind: &'static str) -> Option<u64> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match said.get_mut(kind) {
+            Some((last, unsaid)) if last.elapsed() < SAY_AGAIN => {
+                *unsaid += 1;
+                None
+            }
+            before => {
+                let unsaid = before.map_or(0, |(_, unsaid)| *unsaid);
+                said.insert(kind, (Instant::now(), 0));
+                Some(unsaid)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_line_is_said_once_and_the_others_beside_it() {
+        let said = Said::new();
+        assert_eq!(said.may_say("expired"), Some(0));
+        assert_eq!(said.may_say("expired"), None);
+        assert_eq!(said.may_say("expired"), None);
+        assert_eq!(said.may_say("revoked"), Some(0));
+        let a_second_ago = Instant::now().checked_sub(SAY_AGAIN).unwrap();
+        said.0.lock().unwrap().get_mut("expired").unwrap().0 = a_second_ago;
+        assert_eq!(said.may_say("expired"), Some(2));
+        assert_eq!(said.may_say("expired"), None);
+    }
 }

@@ -10,16 +10,17 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::gateway::Gateway;
+use crate::trust::files::files;
 
 /// How often the files are looked at: a few calls of `stat`.
 const FILES: Duration = Duration::from_millis(400);
 /// How often the registry's version is asked for.
 const REGISTRY: Duration = Duration::from_secs(1);
-/// How often what is kept of callers who went quiet is given up.
+/// How often what is kept of callers who went quiet is given up, and what was not taken over is tried again.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// What tells one state of a file from another: where it lies, when it was last changed, how long it is.
-type Stamp = Option<(u64, i64, i64, u64)>;
+type Stamp = (PathBuf, Option<(u64, i64, i64, u64)>);
 
 /// Looks until told to stop.
 pub(crate) async fn run(gateway: Arc<Gateway>, seen: Vec<Stamp>, mut stopping: watch::Receiver<bool>) {
@@ -41,7 +42,13 @@ pub(crate) async fn run(gateway: Arc<Gateway>, seen: Vec<Stamp>, mut stopping: w
                     tracing::warn!(%error, "the registry could not be re-read");
                 }
             }
-            _ = quiet.tick() => gateway.rates.forget_the_quiet(),
+            _ = quiet.tick() => {
+                gateway.rates.forget_the_quiet();
+                // What was refused for its date may have come of age.
+                if gateway.trust_fault().is_some() {
+                    gateway.reload_trust_and_log().await;
+                }
+            }
             _ = stopping.changed() => return,
         }
     }
@@ -62,9 +69,10 @@ fn paths(config: &Config) -> Vec<PathBuf> {
 }
 
 fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
-    let stamp = |path: &PathBuf| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.ino(), metadata.ctime(), metadata.ctime_nsec(), metadata.len()))
+    let stamp = |path: PathBuf| {
+        let metadata = std::fs::metadata(&path).ok();
+        (path, metadata.map(|metadata| (metadata.ino(), metadata.ctime(), metadata.ctime_nsec(), metadata.len())))
     };
-    paths.iter().map(stamp).collect()
+    // A folder that cannot be read is reported when its files are.
+    files(paths).unwrap_or_default().into_iter().map(stamp).collect()
 }

@@ -195,9 +195,16 @@ fn the_forecast_names_who_goes_dark_and_what_with_them() {
     let later = tsunagi_gateway::clock::Clock::system().today().saturating_add(jiff::Span::new().years(2));
     let lines = en(hub, &format!("certs forecast --as-of {later} --json")).ended(1).json();
     let of = |what: &str| lines.as_array().unwrap().iter().filter(|line| line["what"] == what).count();
-    assert!(of("participant") > 5 && of("crl") == 2 && of("client") == 1, "{lines}");
+    assert!(of("participant") > 5 && of("crl") == 3 && of("client") == 1, "{lines}");
     assert_eq!((of("root_ca"), of("issuing_ca")), (0, 0), "{lines}");
     en(hub, "certs forecast --as-of yesterday").ended(64);
+    // A server's certificate that was revoked is as good as ended.
+    let entries = en(hub, "certs list --json").ended(0).json();
+    let entry = entries.as_array().unwrap().iter().find(|entry| entry["names"][0] == "hub.example.jp").unwrap();
+    en(hub, &format!("certs revoke {} --reason keyCompromise", entry["serial"].as_str().unwrap())).ended(0);
+    let lines = en(hub, "certs forecast --json").ended(1).json();
+    let line = lines.as_array().unwrap().iter().find(|line| line["what"] == "server").unwrap();
+    assert_eq!(line["state"], "ended", "{line}");
 }
 
 #[test]

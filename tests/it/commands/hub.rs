@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustls::pki_types::pem::PemObject;
+
 use super::{en, ja};
 use tsunagi_tests::process::{KeptHub, copy_folder, run};
 
@@ -94,6 +96,24 @@ fn check_prints_all_faults_of_configuration_and_tables_at_once_and_touches_nothi
     let faults = en(folder, "mappings check").ended(64).out();
     assert!(of_tables.iter().all(|place| faults.contains(place)), "{faults}");
     en(folder, "kinds list").ended(64);
+}
+
+#[test]
+fn check_finds_what_a_running_hub_would_not_take_over() {
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    en(hub, "check").ended(0);
+    let (list, other) = (hub.join("ca/crl.pem"), hub.join("ca/root-crl.pem"));
+    let sound = std::fs::read_to_string(&list).unwrap();
+    let mut forged =
+        rustls::pki_types::CertificateRevocationListDer::from_pem_slice(sound.as_bytes()).unwrap().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    std::fs::write(&list, forged).unwrap();
+    assert!(en(hub, "check").ended(64).out().contains("crl.pem"), "a forged list");
+    std::fs::write(&list, sound).unwrap();
+    std::fs::remove_file(&other).unwrap();
+    assert!(en(hub, "check").ended(64).out().contains("root-crl.pem"), "no list");
 }
 
 #[test]

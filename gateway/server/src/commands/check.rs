@@ -1,4 +1,4 @@
-//! `tsunagi check`: the pure half of a start. Touches nothing.
+//! `tsunagi check`: what a start reads, without the store. Touches nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,8 @@ use tsunagi_mappings::{TableFault, Tables};
 
 use super::{CommandFault, Context};
 use crate::config::Config;
+use crate::gateway::Material;
+use crate::trust::{Held, Standing};
 
 /// One fault, for people.
 #[derive(Debug, Serialize)]
@@ -35,6 +37,10 @@ pub(super) fn findings(context: &Context) -> (Vec<Finding>, Option<Tables>) {
             None
         }
     };
+    // Without a file of its own a configuration is that of no hub yet.
+    if let Some(config) = config.as_ref().filter(|_| context.config_file.is_some()) {
+        faults.extend(of_trust(config, context));
+    }
     // A faulty configuration does not hide the faults of the tables it names.
     let folder = match &config {
         Some(config) => config.tables_folder.clone(),
@@ -60,6 +66,15 @@ pub(super) fn findings(context: &Context) -> (Vec<Finding>, Option<Tables>) {
             (faults, None)
         }
     }
+}
+
+/// What a running hub would not take over: certificates, keys, CAs and lists.
+fn of_trust(config: &Config, context: &Context) -> Option<Finding> {
+    let (now, nothing) = (context.clock.now().as_second(), Held::default());
+    let fault = Material::load(config, now, Standing::Against(&nothing)).err()?;
+    // The fault begins with its file.
+    let (place, reason) = fault.0.split_once(": ").unwrap_or(("edge", fault.0.as_str()));
+    Some(Finding { place: place.to_owned(), reason: reason.to_owned() })
 }
 
 /// A line for each fault, or that there is none.

@@ -16,8 +16,9 @@ pub struct EdgeConfig {
     pub listen: SocketAddr,
     pub certificate_file: PathBuf,
     pub key_file: PathBuf,
-    pub hub_ca_file: PathBuf,
+    pub hub_ca_files: Vec<PathBuf>,
     pub foreign_ca_files: Vec<PathBuf>,
+    pub known_certificate_files: Vec<PathBuf>,
     pub crl_files: Vec<PathBuf>,
     pub crl_sources: Vec<CrlSource>,
     pub crl_fetch_interval: Duration,
@@ -99,8 +100,9 @@ impl EdgeConfig {
             listen: listen?,
             certificate_file: at(&raw.certificate_file),
             key_file: at(&raw.key_file),
-            hub_ca_file: at(&raw.hub_ca_file),
+            hub_ca_files: all(&raw.hub_ca_files),
             foreign_ca_files: all(&raw.foreign_ca_files),
+            known_certificate_files: all(&raw.known_certificate_files),
             crl_files: all(&raw.crl_files),
             crl_sources,
             crl_fetch_interval: Duration::from_secs(raw.crl_fetch_interval_secs),
@@ -130,11 +132,12 @@ impl EdgeConfig {
         })
     }
 
-    /// Every file that is read again when it changes.
+    /// Every file, and folder of files, that is read again when it changes.
     pub fn files(&self) -> Vec<PathBuf> {
-        let one = [&self.certificate_file, &self.key_file, &self.hub_ca_file];
-        let fetched = self.crl_sources.iter().map(|source| &source.file);
-        one.into_iter().chain(&self.foreign_ca_files).chain(&self.crl_files).chain(fetched).cloned().collect()
+        let fetched = self.crl_sources.iter().flat_map(|source| [&source.file, &source.issuer_file]);
+        let lists = [&self.hub_ca_files, &self.foreign_ca_files, &self.known_certificate_files, &self.crl_files];
+        let pair = [&self.certificate_file, &self.key_file];
+        pair.into_iter().chain(lists.into_iter().flatten()).chain(fetched).cloned().collect()
     }
 }
 

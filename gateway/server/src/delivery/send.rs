@@ -1,5 +1,7 @@
 //! Outbound mTLS. Nothing is sent that is not a [`PermittedCall`].
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -8,12 +10,16 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use tsunagi_core::disclosure::PermittedCall;
 use tsunagi_core::id::DeliveryId;
 
 use crate::config::DeliveryConfig;
-use crate::edge::tls::{read_pair, roots};
+use crate::edge::tls::provider;
 use crate::gateway::StartFault;
+use crate::trust::destinations::Destinations;
+use crate::trust::pair::{self, Purpose};
+use crate::trust::{Standing, Trust};
 
 /// A reply longer than this is cut off: a destination that lies about its size costs us no more.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
@@ -22,6 +28,7 @@ const MAX_REPLY_BYTES: usize = 1024 * 1024;
 pub struct Transport {
     client: Option<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>,
     timeout: std::time::Duration,
+    certificate: Vec<u8>,
 }
 
 /// A destination's reply, as far as it is read.
@@ -41,27 +48,43 @@ pub struct SentReply {
 pub struct SendFault(String);
 
 impl Transport {
-    /// Reads the client certificate and the CAs of destinations. A hub that pushes nothing needs no client
-    /// certificate: a missing file is noticed when there is something to send.
-    pub fn load(config: &DeliveryConfig) -> Result<Self, StartFault> {
+    /// Reads the client certificate. A hub that pushes nothing needs none: a missing file is noticed when there is
+    /// something to send.
+    pub(crate) fn load(
+        config: &DeliveryConfig,
+        trust: &Trust,
+        now: i64,
+        standing: Standing<'_>,
+    ) -> Result<Self, StartFault> {
+        let timeout = config.send_timeout;
         if !config.client_certificate_file.exists() {
-            return Ok(Self { client: None, timeout: config.send_timeout });
+            return Ok(Self { client: None, timeout, certificate: Vec::new() });
         }
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let (certificate, key) = (&config.client_certificate_file, &config.client_key_file);
+        let pair = pair::read(certificate, key, Purpose::Client, now, standing)?;
+        let provider = Arc::new(provider());
+        let destinations = Arc::new(Destinations::new(trust, provider.clone())?);
+        let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| StartFault(error.to_string()))?
-            .with_root_certificates(roots(&config.server_ca_files)?)
-            .with_client_cert_resolver(std::sync::Arc::new(read_pair(
-                &config.client_certificate_file,
-                &config.client_key_file,
-            )?));
+            .dangerous()
+            // Not less than rustls' own verifier, but revocation beside it.
+            .with_custom_certificate_verifier(destinations)
+            .with_client_cert_resolver(Arc::new(pair.signing));
+        // A resumed session would skip the revocation check.
+        tls.resumption = Resumption::disabled();
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(http);
-        Ok(Self { client: Some(Client::builder(TokioExecutor::new()).build(connector)), timeout: config.send_timeout })
+        let client = Some(Client::builder(TokioExecutor::new()).build(connector));
+        Ok(Self { client, timeout, certificate: pair.certificate })
+    }
+
+    /// What it calls with, DER; empty if there is none.
+    pub(crate) fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 
     /// Sends one payload. The delivery's id goes along as idempotency key, so that a destination can tell a repeat.

@@ -82,7 +82,7 @@ impl Cast {
 
     /// A token that the issuer gives to a citizen for use by the app alone: it names the app's certificate.
     pub(super) fn token(&self, sub: &str, clock: &Clock) -> Result<String, Flop> {
-        let certificates = crate::edge::tls::read_certificates(&self.folder.join("partners/app-techo/app-techo.pem"))?;
+        let certificates = crate::trust::files::certificates(&self.folder.join("partners/app-techo/app-techo.pem"))?;
         let leaf = certificates.first().ok_or_else(|| Flop("the app has no certificate".to_owned()))?;
         let fingerprint = hex::decode(tsunagi_certs::fingerprint(leaf)).map_err(|error| Flop(error.to_string()))?;
         let now = clock.now().as_second();

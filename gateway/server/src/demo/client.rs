@@ -12,8 +12,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-use crate::edge::tls::{read_certificates, read_key, roots};
 use crate::gateway::StartFault;
+use crate::trust::files::certificates;
+use crate::trust::pair::read_key;
 
 /// A request that is given up on is a failed step, not a demo that hangs.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,12 +55,14 @@ impl Client {
     /// A client that shows `DIR/NAME.pem` and trusts the hub's root alone.
     pub(super) fn new(base: String, partner: &Path, name: &str, root: &Path) -> Result<Self, StartFault> {
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add_parsable_certificates(certificates(root)?);
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| StartFault(error.to_string()))?
-            .with_root_certificates(roots(&[root.to_owned()])?)
+            .with_root_certificates(roots)
             .with_client_auth_cert(
-                read_certificates(&partner.join(format!("{name}.pem")))?,
+                certificates(&partner.join(format!("{name}.pem")))?,
                 read_key(&partner.join(format!("{name}.key")))?,
             )
             .map_err(|error| StartFault(error.to_string()))?;

@@ -11,6 +11,7 @@ use axum::body::Body as AnswerBody;
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 /// An answer is handed to the connection in pieces of this size: what was not asked for further is not taken.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -38,6 +39,8 @@ impl Patience {
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
+    /// The last answer was given.
+    end: Notify,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,7 @@ impl Activity {
     pub(super) fn new() -> Arc<Self> {
         let (quiet_since, open) = (Instant::now(), BTreeMap::new());
         let state = State { next: 0, open, quiet_since, head_since: None, blocked_since: None };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), end: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -83,6 +86,11 @@ impl Activity {
                 state.blocked_since.get_or_insert_with(Instant::now);
             }
         }
+    }
+
+    /// Waits until there is to be no further request.
+    pub(super) async fn ended(&self) {
+        self.end.notified().await;
     }
 
     /// A request has come.
@@ -168,6 +176,11 @@ pub(super) struct Open {
 impl Open {
     fn moved(&self) {
         self.activity.state().open.insert(self.id, Some(Instant::now()));
+    }
+
+    /// No request after this one is taken on the connection.
+    pub(super) fn is_last(&self) {
+        self.activity.end.notify_one();
     }
 
     /// The answer, from here on watched for whether it is taken.

@@ -17,16 +17,15 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Patience, Watched};
 use super::framing::Framed;
-use super::handle::handle;
+use super::handle::{LastAnswer, MAX_HEADERS, handle};
 use super::limits::HandshakePlace;
 use super::peer::Peer;
-use super::verify;
 use crate::gateway::Gateway;
+use crate::telemetry::Said;
+use crate::trust::clients;
 
 /// The largest request head, HTTP/1 and HTTP/2 alike.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
-/// The most header fields of an HTTP/1 request; of HTTP/2 the size alone bounds them.
-const MAX_HEADERS: usize = 64;
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 64;
 /// Streams that a peer may have reset before they were looked at (CVE-2023-44487), and those that we reset because of
@@ -37,6 +36,9 @@ const MAX_LOCAL_RESETS: usize = 64;
 const MAX_SEND_BYTES: usize = 64 * 1024;
 /// How long a peer may take to acknowledge an HTTP/2 ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A peer decides how often these are said.
+static SAID: Said = Said::new();
 
 /// Counts a connection that got no place.
 pub(super) fn refused(reason: &'static str) {
@@ -61,8 +63,12 @@ async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace
             }
             Ok(Err(error)) => {
                 let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                let reason = tls.map_or("closed", verify::reason);
-                tracing::info!(reason, "handshake refused");
+                let reason = tls.map_or("closed", clients::reason);
+                let of_certificate = matches!(tls, Some(rustls::Error::InvalidCertificate(_)));
+                // A refused certificate has its line already.
+                if let Some(unsaid) = (!of_certificate).then(|| SAID.may_say(reason)).flatten() {
+                    tracing::info!(reason, unsaid, "handshake refused");
+                }
                 failed("refused", reason)
             }
             Err(_) => failed("timeout", "timeout"),
@@ -94,7 +100,9 @@ pub(super) async fn serve(
     let Some(peer) = Peer::of(chain, &gateway.tls.load(), gateway.clock.now()) else { return };
     let most = gateway.config.edge.max_connections_per_peer;
     let Some(_own_place) = gateway.connections.enter(&peer.counted_as(&gateway.registry.load()), most) else {
-        tracing::info!(certificate = %peer.fingerprint, "too many connections of one participant");
+        if let Some(unsaid) = SAID.may_say("connections") {
+            tracing::info!(certificate = %peer.fingerprint, unsaid, "too many connections of one participant");
+        }
         return refused("participant");
     };
     let open = metrics::gauge!("tsunagi_connections");
@@ -108,7 +116,13 @@ pub(super) async fn serve(
         service_fn(move |request: hyper::Request<Incoming>| {
             let (gateway, router, peer) = (gateway.clone(), router.clone(), peer.clone());
             let open = activity.begin();
-            async move { Ok::<_, Infallible>(handle(gateway, router, peer, request).await.map(|body| open.over(body))) }
+            async move {
+                let answer = handle(gateway, router, peer, request).await;
+                if answer.extensions().get::<LastAnswer>().is_some() {
+                    open.is_last();
+                }
+                Ok::<_, Infallible>(answer.map(|body| open.over(body)))
+            }
         })
     };
     let stream = Watched::new(stream, activity.clone());
@@ -159,6 +173,10 @@ async fn watch_over<C: Future<Output = hyper::Result<()>>>(
                 metrics::counter!("tsunagi_connections_closed_total", "reason" => reason).increment(1);
                 return;
             },
+            () = activity.ended(), if !is_stopping => {
+                is_stopping = true;
+                shut_down(serving.as_mut());
+            }
             _ = stopping.wait_for(|stop| *stop), if !is_stopping => {
                 is_stopping = true;
                 shut_down(serving.as_mut());

@@ -191,6 +191,10 @@ fn body_of(head: &[u8]) -> Option<Place> {
     let text = head.strip_suffix(b"\r\n\r\n")?;
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let request_line = lines.next()?;
+    // RFC 9112 section 3.2: a target has no fragment; and there is nothing here to connect through to.
+    if request_line.contains(&b'#') || request_line.starts_with(b"CONNECT ") {
+        return None;
+    }
     let (mut length, mut is_chunked, mut hosts) = (None, false, 0);
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;

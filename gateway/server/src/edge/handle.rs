@@ -23,6 +23,14 @@ use super::{body, route};
 use crate::gateway::Gateway;
 use crate::pipeline::{Call, Caller};
 
+/// The most header fields of a request.
+pub(super) const MAX_HEADERS: usize = 64;
+
+/// Marks an answer after which the connection ends. Whoever may not act gets one refusal, and one leaf, for each
+/// handshake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastAnswer;
+
 /// Answers one request of one peer. Never fails: what goes wrong becomes an answer.
 pub(super) async fn handle(
     gateway: Arc<Gateway>,
@@ -46,12 +54,16 @@ pub(super) async fn handle(
         Err(refusal) => {
             let refusal = note_refusal(&gateway, &peer, &exchange, refusal).await;
             let mut response = answer::refuse(surface, lang, &exchange, &refusal);
+            let is_last = matches!(refusal, Refusal::PeerUnknown);
+            if is_last {
+                response.extensions_mut().insert(LastAnswer);
+            }
+            if is_http_1 && (is_last || !body.is_end_stream()) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             if !body.is_end_stream() {
                 body::drain(&mut body).await;
                 response = response.map(|answer| body::answer_over(answer, body));
-                if is_http_1 {
-                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
             }
             response
         }
@@ -85,8 +97,10 @@ async fn serve(
     let registry = gateway.registry.load_full();
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
     let participant = peer.participant(&registry).filter(|_| is_trusted);
-    let who = participant.as_ref().map_or(peer.fingerprint.as_str(), |p| p.id.as_str());
-    let (stands, is_within) = gateway.rates.check(who, class);
+    let (stands, is_within) = match &participant {
+        Some(participant) => gateway.rates.check(participant.id.as_str(), class),
+        None => gateway.rates.check_stranger(&peer.fingerprint),
+    };
     *standing = Some(stands);
     is_within?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
@@ -94,6 +108,11 @@ async fn serve(
         return Err(Refusal::Unavailable);
     }
     let caller = Caller { participant, certificate: peer.fingerprint.clone() };
+    // HTTP/1 heads are counted while they are read; of HTTP/2 the size alone is bounded then.
+    if head.headers.len() > MAX_HEADERS {
+        let (ja, en) = ("ヘッダーが多すぎます", "there are too many header fields");
+        return Err(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(ja, en)));
+    }
     let call = call(gateway, caller, exchange.clone(), &head.headers)?;
     body::require_plain(&head.headers)?;
 

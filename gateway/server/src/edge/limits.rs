@@ -1,6 +1,7 @@
 //! What one peer may take of what all share: requests, connections, and bytes of bodies that are being read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -12,9 +13,14 @@ use tsunagi_core::refusal::Refusal;
 
 use crate::config::{EdgeConfig, Rate};
 
+/// What a certificate that is no participant's may ask for, for each refusal is a leaf on disk: once a second, and so
+/// many at once.
+const STRANGERS: Rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN.saturating_add(9) };
+
 /// One bucket for each participant and class of endpoints that has a rate of its own, and one for all other classes; a
-/// certificate that is no participant's has its own ones.
+/// certificate that is no participant's has a small one of its own.
 pub struct RateLimits {
+    strangers: Bucket,
     all: Bucket,
     of_class: BTreeMap<String, Bucket>,
 }
@@ -49,6 +55,17 @@ impl Bucket {
         Self { name: name.to_owned(), rate, limiter: RateLimiter::keyed(quota).with_middleware() }
     }
 
+    fn check(&self, who: &str) -> (Standing, Result<(), Refusal>) {
+        match self.limiter.check_key(&who.to_owned()) {
+            Ok(state) => (self.standing(state.remaining_burst_capacity()), Ok(())),
+            Err(not_until) => {
+                let wait = not_until.wait_time_from(DefaultClock::default().now());
+                let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+                (self.standing(0), Err(Refusal::RateLimited { retry_after_secs: secs }))
+            }
+        }
+    }
+
     /// `q` requests in `w` seconds; `r` of them left now, all of them again in `t` seconds.
     fn standing(&self, left: u32) -> Standing {
         let (name, burst, per_second) = (&self.name, self.rate.burst.get(), self.rate.per_second.get());
@@ -64,26 +81,23 @@ impl RateLimits {
     /// The rates of the configuration.
     pub fn new(config: &EdgeConfig) -> Self {
         let of_class = config.rates.iter().map(|(class, rate)| (class.clone(), Bucket::new(class, *rate)));
-        Self { all: Bucket::new("default", config.rate), of_class: of_class.collect() }
+        let (strangers, all) = (Bucket::new("unknown", STRANGERS), Bucket::new("default", config.rate));
+        Self { strangers, all, of_class: of_class.collect() }
     }
 
-    /// Takes one request into account, or says when to come again; and where the caller stands then. `who` is a
-    /// participant's id or a fingerprint.
-    pub fn check(&self, who: &str, class: &str) -> (Standing, Result<(), Refusal>) {
-        let bucket = self.of_class.get(class).unwrap_or(&self.all);
-        match bucket.limiter.check_key(&who.to_owned()) {
-            Ok(state) => (bucket.standing(state.remaining_burst_capacity()), Ok(())),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
-                let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-                (bucket.standing(0), Err(Refusal::RateLimited { retry_after_secs: secs }))
-            }
-        }
+    /// Takes one request of a participant into account, or says when to come again; and where the caller stands then.
+    pub fn check(&self, participant: &str, class: &str) -> (Standing, Result<(), Refusal>) {
+        self.of_class.get(class).unwrap_or(&self.all).check(participant)
+    }
+
+    /// The same for a certificate that is no participant's, by its fingerprint.
+    pub fn check_stranger(&self, fingerprint: &str) -> (Standing, Result<(), Refusal>) {
+        self.strangers.check(fingerprint)
     }
 
     /// Forgets those who have not called for so long that their bucket is full again.
     pub fn forget_the_quiet(&self) {
-        for bucket in self.of_class.values().chain([&self.all]) {
+        for bucket in self.of_class.values().chain([&self.all, &self.strangers]) {
             bucket.limiter.retain_recent();
         }
     }

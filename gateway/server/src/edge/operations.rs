@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::answer;
 use crate::gateway::Gateway;
 use crate::telemetry;
+use crate::trust::lists::List;
 
 /// Serves until told to stop.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
@@ -62,23 +63,30 @@ async fn handle(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body
     }
 }
 
-/// Ready if a write would be durable, CRLs are fresh and sealing keeps up.
+/// Ready if a write would be durable, the hub's CRLs are fresh and sealing keeps up. That changed files were not taken
+/// over is said beside it: what was there before works on.
 async fn readiness(gateway: &Gateway) -> (bool, Value) {
     let store = match gateway.store.ready().await {
         Ok(()) => "ok".to_owned(),
         Err(error) => error.to_string(),
     };
     let now = gateway.clock.now().as_second();
-    let crl_left = gateway.tls.load().crl_next_update.map(|until| until - now);
-    metrics::gauge!("tsunagi_crl_seconds_left").set(crl_left.unwrap_or(0) as f64);
-    let crl_fresh = crl_left.is_some_and(|left| left > 0);
+    let tls = gateway.tls.load();
+    let left = |list: &List| list.ends(gateway.config.edge.crl_tolerance).saturating_sub(now);
+    // Without a list of the hub nobody gets in; without one of a foreign CA that CA's certificates do not.
+    let of_hub = tls.lists.iter().filter(|list| list.of_hub).map(left).min();
+    let stale_lists = tls.lists.iter().filter(|list| left(list) < 0).count();
+    metrics::gauge!("tsunagi_crl_seconds_left").set(of_hub.unwrap_or(0) as f64);
+    let crl_fresh = of_hub.is_some_and(|left| left >= 0);
     let lag = gateway.sealing.lag();
     let sealing_keeps_up = lag <= gateway.config.sealing_tolerance;
     let ready = store == "ok" && crl_fresh && sealing_keeps_up;
     let body = json!({
         "ready": ready,
         "store": store,
-        "crl_seconds_left": crl_left,
+        "trust": gateway.trust_fault().unwrap_or_else(|| "ok".to_owned()),
+        "crl_seconds_left": of_hub,
+        "stale_lists": stale_lists,
         "sealing_lag_seconds": lag.as_secs(),
         "expiring": gateway.expiry.expiring(),
     });

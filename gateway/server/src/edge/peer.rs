@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::{Participant, Registry};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::tls::TlsMaterial;
 
@@ -18,9 +17,7 @@ pub struct Peer {
     /// The participant that the hub's own CA names in it; `None` for foreign CAs.
     named: Option<ParticipantId>,
     chain: Vec<CertificateDer<'static>>,
-    /// When the first certificate of the chain expires, in Unix seconds.
-    not_after: i64,
-    /// The generation of TLS material it was last verified under, and until when its CRLs are in date.
+    /// The generation of TLS material it was last verified under, and until when it is taken under that.
     verified: Mutex<(u64, i64)>,
 }
 
@@ -28,33 +25,25 @@ impl Peer {
     /// Reads a verified chain. A SAN URI counts only under the hub's CA: a foreign CA could write any.
     pub fn of(chain: &[CertificateDer<'_>], material: &TlsMaterial, now: Timestamp) -> Option<Self> {
         let leaf = chain.first()?;
-        let (named, until) = match material.of_hub_until(chain, unix(now)) {
-            Some(until) => (tsunagi_certs::participant_of(leaf).and_then(|id| ParticipantId::parse(&id).ok()), until),
-            None => (None, material.trusted_until(chain, unix(now)).unwrap_or(i64::MIN)),
-        };
-        let ends: Option<Vec<i64>> = chain.iter().map(|certificate| end_of(certificate)).collect();
+        let taken = material.take(chain, unix(now));
+        let named = taken.filter(|taken| taken.of_hub).and_then(|_| tsunagi_certs::participant_of(leaf));
         Some(Self {
             fingerprint: tsunagi_certs::fingerprint(leaf),
-            named,
-            not_after: ends?.into_iter().min()?,
+            named: named.and_then(|id| ParticipantId::parse(&id).ok()),
             chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
-            verified: Mutex::new((material.generation, until)),
+            verified: Mutex::new((material.generation, taken.map_or(i64::MIN, |taken| taken.until))),
         })
     }
 
     /// True if a new handshake with the same certificate would be taken now. Asked for every request: a certificate
     /// that expires or is revoked, or a CRL that goes stale, ends what may be done on a connection that is open.
     pub fn is_still_trusted(&self, material: &TlsMaterial, now: Timestamp) -> bool {
-        let seconds = now.as_second();
-        if self.not_after < seconds {
-            return false;
-        }
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.0 != material.generation {
             // Refused once under this material is refused until there is other material.
             *verified = (material.generation, material.trusted_until(&self.chain, unix(now)).unwrap_or(i64::MIN));
         }
-        seconds <= verified.1
+        now.as_second() <= verified.1
     }
 
     /// What its connections are counted under: the participant, so that a second certificate brings no second share.
@@ -79,9 +68,4 @@ impl Peer {
 
 fn unix(at: Timestamp) -> UnixTime {
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(at.as_second()).unwrap_or(0)))
-}
-
-fn end_of(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(parsed.validity().not_after.timestamp())
 }

@@ -33,7 +33,7 @@ pub enum What {
     ForeignCa,
     /// An issuing authority of the hub.
     IssuingCa,
-    /// The last certificate of a participant.
+    /// The last certificate of a participant; among files, one that is known by its fingerprint.
     Participant,
     /// The trust anchor of the hub's CA.
     RootCa,
@@ -127,8 +127,9 @@ impl Line {
 
 /// The lines, the first to end first; what has no date comes last.
 pub fn forecast(facts: &Facts, as_of: Timestamp) -> Vec<Line> {
+    let own_lines = facts.files.iter().filter(|file| file.what != What::Participant);
     let mut lines: Vec<Line> =
-        facts.files.iter().map(|file| line(facts, as_of, file.what, file.name.clone(), of_file(file), None)).collect();
+        own_lines.map(|file| line(facts, as_of, file.what, file.name.clone(), of_file(file), None)).collect();
     lines.extend(participants(facts).into_iter().filter_map(|id| of_participant(facts, as_of, id)));
     lines.sort_by(|one, other| {
         let key = |line: &Line| (line.ends.is_none(), line.ends, line.what, line.name.clone());

@@ -1,9 +1,11 @@
 //! Whether a client's certificate is taken: its chain and the revocation of all of it by webpki, and what webpki leaves
 //! open by ourselves.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -15,20 +17,27 @@ use rustls::{
 use x509_parser::prelude::{FromDer, KeyUsage, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use super::crls::Crl;
+use super::lists::List;
+use super::{Trust, due};
 use crate::gateway::StartFault;
+use crate::telemetry::Said;
 
 /// The most certificates a peer may show. Checking is work for us and none for the peer; the longest chains of the
 /// field have three.
 const MOST_CERTIFICATES: usize = 6;
 /// The largest certificate taken. Real ones have 1 to 3 KiB.
 const LARGEST_CERTIFICATE_BYTES: usize = 16 * 1024;
+/// So many chains are known at once; a hub has far fewer partners.
+const MOST_KNOWN: usize = 4096;
 /// RSA keys below have no place in CRYPTREC's list any more.
 const LEAST_RSA_BITS: usize = 2048;
 
+/// Anybody can have certificates refused as often as they like.
+static SAID: Said = Said::new();
+
 /// Why a certificate was refused beyond what rustls has words for.
 #[derive(Debug, thiserror::Error)]
-enum Unfit {
+pub(super) enum Unfit {
     #[error("the chain is longer or larger than is taken")]
     ChainTooLong,
     #[error("the key may not be used for this")]
@@ -43,55 +52,98 @@ impl From<Unfit> for Error {
     }
 }
 
-/// Verifies clients under one set of trust anchors.
-#[derive(Debug)]
-pub(super) struct Verifier {
-    inner: Arc<dyn ClientCertVerifier>,
-    crls: Arc<Vec<Crl>>,
-    tolerance: i64,
+/// What is known of a chain that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// It stands under the hub's own CA, where a SAN URI names a participant.
+    pub(crate) of_hub: bool,
+    /// From when to when it is taken, in Unix seconds: as long as all its certificates hold and its lists are in date.
+    from: i64,
+    pub(crate) until: i64,
 }
 
-impl Verifier {
-    /// Trusts `roots`; a status that `crls` do not tell is refused, and so is a list past its date and `tolerance`.
-    pub(super) fn new(
-        roots: RootCertStore,
-        crls: Arc<Vec<Crl>>,
-        tolerance: Duration,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self, StartFault> {
+/// Verifies clients under one set of trust anchors and lists.
+#[derive(Debug)]
+pub(crate) struct Clients {
+    hub: Arc<dyn ClientCertVerifier>,
+    any: Arc<dyn ClientCertVerifier>,
+    lists: Arc<Vec<List>>,
+    tolerance: Duration,
+    /// Chains that were taken, by their digest. Under the same anchors and lists nothing but time can change that.
+    taken: Mutex<HashMap<[u8; 32], Taken>>,
+}
+
+impl Clients {
+    /// A status that the lists do not tell is refused, and so is a list past its date and the tolerance.
+    pub(crate) fn new(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, StartFault> {
         // The dates of the lists are looked at below: webpki knows no tolerance, and moving its clock would let
         // certificates live longer too.
-        let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .with_crls(crls.iter().map(|crl| crl.der.clone()))
-            .build()
-            .map_err(|error| StartFault(format!("client certificates cannot be verified: {error}")))?;
-        Ok(Self { inner, crls, tolerance: i64::try_from(tolerance.as_secs()).unwrap_or(i64::MAX) })
+        let verifier = |roots: &Arc<RootCertStore>| {
+            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+                .with_crls(trust.lists.iter().map(|list| list.der.clone()))
+                .build()
+                .map_err(|error| StartFault(format!("client certificates cannot be verified: {error}")))
+        };
+        let (hub, any) = (verifier(&trust.hub)?, verifier(&trust.clients)?);
+        Ok(Self { hub, any, lists: trust.lists.clone(), tolerance: trust.tolerance, taken: Mutex::default() })
     }
 
-    /// Until when the chain rests on lists that are in date, in Unix seconds; an error if it is not taken at all.
-    pub(super) fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<i64, Error> {
-        let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+    /// Whether a chain is taken now, and for how long; an error if it is not.
+    pub(crate) fn verify(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Taken, Error> {
         if chain.len() > MOST_CERTIFICATES || chain.iter().any(|one| one.len() > LARGEST_CERTIFICATE_BYTES) {
             return Err(Unfit::ChainTooLong.into());
         }
-        self.inner.verify_client_cert(leaf, intermediates, now)?;
-        let mut until = i64::MAX;
+        let digest = digest(chain);
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let known = self.taken().get(&digest).copied();
+        if let Some(taken) = known.filter(|taken| (taken.from..=taken.until).contains(&seconds)) {
+            return Ok(taken);
+        }
+        let taken = self.look_at(chain, now)?;
+        if taken.until < seconds {
+            return Err(CertificateError::ExpiredRevocationList.into());
+        }
+        let mut all = self.taken();
+        if all.len() >= MOST_KNOWN {
+            all.clear();
+        }
+        all.insert(digest, taken);
+        Ok(taken)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<[u8; 32], Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_at(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Taken, Error> {
+        let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
+        self.any.verify_client_cert(leaf, intermediates, now)?;
+        let of_hub = self.hub.verify_client_cert(leaf, intermediates, now).is_ok();
+        let (mut from, mut until) = (i64::MIN, due(chain, &self.lists, self.tolerance));
         for (index, certificate) in chain.iter().enumerate() {
             let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
             fit(&parsed, index == 0)?;
-            let issuer = parsed.issuer().as_raw();
-            let due = self.crls.iter().filter(|crl| crl.issuer == issuer).map(|crl| crl.next_update).min();
-            until = until.min(due.unwrap_or(i64::MAX).saturating_add(self.tolerance));
+            from = from.max(parsed.validity().not_before.timestamp());
+            until = until.min(parsed.validity().not_after.timestamp());
         }
-        if until < i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
-            return Err(CertificateError::ExpiredRevocationList.into());
-        }
-        Ok(until)
+        Ok(Taken { of_hub, from, until })
     }
 }
 
+fn digest(chain: &[CertificateDer<'_>]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    for certificate in chain {
+        // With the lengths, no two chains are the same text.
+        context.update(&(certificate.len() as u64).to_be_bytes());
+        context.update(certificate);
+    }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
 /// What RFC 5280 section 4.2.1.3 asks and webpki does not look at, and the strength of the key.
-fn fit(certificate: &X509Certificate<'_>, is_leaf: bool) -> Result<(), Unfit> {
+pub(super) fn fit(certificate: &X509Certificate<'_>, is_leaf: bool) -> Result<(), Unfit> {
     let usage = certificate.key_usage().map_err(|_| Unfit::KeyUsage)?;
     // What is neither is a certificate too many, which a peer may show and which nothing rests on.
     let must_sign = (is_leaf, certificate.is_ca());
@@ -111,9 +163,9 @@ fn fit(certificate: &X509Certificate<'_>, is_leaf: bool) -> Result<(), Unfit> {
     }
 }
 
-impl ClientCertVerifier for Verifier {
+impl ClientCertVerifier for Clients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
+        self.any.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -126,9 +178,12 @@ impl ClientCertVerifier for Verifier {
         match self.verify(&chain, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
             Err(error) => {
-                // The fingerprint is enough to find it in the registry or at its CA; names stay out of the log.
-                let certificate = tsunagi_certs::fingerprint(end_entity);
-                tracing::info!(%certificate, reason = reason(&error), "certificate refused");
+                let reason = reason(&error);
+                if let Some(unsaid) = SAID.may_say(reason) {
+                    // The fingerprint is enough to find it in the registry or at its CA; names stay out of the log.
+                    let certificate = tsunagi_certs::fingerprint(end_entity);
+                    tracing::info!(%certificate, reason, unsaid, "certificate refused");
+                }
                 Err(error)
             }
         }
@@ -140,7 +195,7 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, certificate, signed)
+        self.any.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -149,16 +204,16 @@ impl ClientCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, certificate, signed)
+        self.any.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.any.supported_verify_schemes()
     }
 }
 
 /// One word for why a handshake failed: a metric's label, and all that the log says of it.
-pub(super) fn reason(error: &Error) -> &'static str {
+pub(crate) fn reason(error: &Error) -> &'static str {
     use CertificateError as C;
     match error {
         Error::NoCertificatesPresented => "no_certificate",

@@ -10,13 +10,12 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
-use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-use super::crls::{self, Crl};
-use super::tls::read_certificates;
-use crate::config::{CrlSource, EdgeConfig};
+use super::authorities::Authorities;
+use super::files::read_if_there;
+use super::lists;
+use crate::config::CrlSource;
 use crate::gateway::{Gateway, StartFault};
 
 /// The longest wait after a failure.
@@ -24,7 +23,7 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Why a list was not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchFault {
+enum FetchFault {
     /// The file of the list held, or of the CA's certificate.
     #[error("{0}")]
     File(String),
@@ -37,6 +36,9 @@ pub enum FetchFault {
     /// Older than the one held: a list that lacks the latest revocations.
     #[error("the list that came is older than the one held")]
     Older,
+    /// Past its next update already.
+    #[error("the list that came is past its next update")]
+    Stale,
     /// Not signed by the CA it is expected of.
     #[error("the list that came is not signed by the CA in {0}")]
     Signature(String),
@@ -51,6 +53,7 @@ impl FetchFault {
             Self::NotOne => "not_one",
             Self::Older => "older",
             Self::Signature(_) => "signature",
+            Self::Stale => "stale",
         }
     }
 }
@@ -77,7 +80,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
 pub async fn all(gateway: &Arc<Gateway>) -> bool {
     let (mut any_new, mut all_well) = (false, true);
     for source in &gateway.config.edge.crl_sources {
-        let outcome = match one(source, &gateway.config.edge).await {
+        let outcome = match one(source, gateway).await {
             Ok(true) => {
                 any_new = true;
                 "new"
@@ -97,27 +100,33 @@ pub async fn all(gateway: &Arc<Gateway>) -> bool {
     all_well
 }
 
-/// Fetches one list; true if it is newer than the one held and now in its place.
-async fn one(source: &CrlSource, config: &EdgeConfig) -> Result<bool, FetchFault> {
-    let fetching = tokio::time::timeout(config.crl_fetch_timeout, get(&source.url, config.crl_max_bytes));
+/// Fetches one list; true if it is newer than the one held and now in its place. Nothing is put there that would then
+/// not be taken into use.
+async fn one(source: &CrlSource, gateway: &Gateway) -> Result<bool, FetchFault> {
+    let edge = &gateway.config.edge;
+    let fetching = tokio::time::timeout(edge.crl_fetch_timeout, get(&source.url, edge.crl_max_bytes));
     let bytes = fetching.await.map_err(|_| FetchFault::NoList("not in time".to_owned()))??;
-    let lists = crls::parse(&bytes).unwrap_or_default();
+    let lists = lists::parse(&bytes).unwrap_or_default();
     // A list of some certificates, or of changes, does not stand for the one list of its CA that a chain is held against.
     let [new] = lists.as_slice() else { return Err(FetchFault::NotOne) };
     if new.is_partial {
         return Err(FetchFault::NotOne);
     }
-    let signed = read_certificates(&source.issuer_file)?.iter().any(|issuer| is_signed(new, issuer));
-    if !signed {
+    let mut issuers = Authorities::default();
+    issuers.anchors(std::slice::from_ref(&source.issuer_file), false)?;
+    if issuers.signs(&new.issuer, &new.der).is_err() {
         return Err(FetchFault::Signature(source.issuer_file.display().to_string()));
     }
-    if let Some(held) = held(&source.file)?.into_iter().find(|held| new.replaces(held)) {
-        if new.age < held.age {
-            return Err(FetchFault::Older);
-        }
-        if new.der == held.der {
-            return Ok(false);
-        }
+    if new.ends(edge.crl_tolerance) < gateway.clock.now().as_second() {
+        return Err(FetchFault::Stale);
+    }
+    let held = read_if_there(&source.file)?.and_then(|bytes| lists::parse(&bytes)).unwrap_or_default();
+    let in_use = gateway.tls.load().lists.clone();
+    if held.iter().chain(in_use.iter()).any(|held| new.replaces(held) && new.age < held.age) {
+        return Err(FetchFault::Older);
+    }
+    if held.iter().any(|held| new.der == held.der) {
+        return Ok(false);
     }
     keep(&source.file, &bytes).map_err(|error| FetchFault::File(format!("{}: {error}", source.file.display())))?;
     Ok(true)
@@ -132,20 +141,6 @@ async fn get(url: &http::Uri, most: usize) -> Result<Bytes, FetchFault> {
     }
     let body = Limited::new(response.into_body(), most).collect().await.map_err(|error| no_list(&error))?;
     Ok(body.to_bytes())
-}
-
-fn is_signed(list: &Crl, issuer: &CertificateDer<'_>) -> bool {
-    let Ok((_, issuer)) = X509Certificate::from_der(issuer) else { return false };
-    let Ok((_, parsed)) = CertificateRevocationList::from_der(&list.der) else { return false };
-    issuer.subject().as_raw() == list.issuer && parsed.verify_signature(issuer.public_key()).is_ok()
-}
-
-fn held(file: &Path) -> Result<Vec<Crl>, FetchFault> {
-    match std::fs::read(file) {
-        Ok(bytes) => Ok(crls::parse(&bytes).unwrap_or_default()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(FetchFault::File(format!("{}: {error}", file.display()))),
-    }
 }
 
 /// The file is the old one or the new one, whole, whatever happens meanwhile.
