@@ -178,7 +178,9 @@ pub enum CertsError {
     #[error("the time is outside the years 1970 to 9999: check the clock")]
     Time,
     /// A serial number that the ledger does not know.
-    #[error("no certificate {serial} was issued here: copy the serial number from the list of certificates")]
+    #[error(
+        "no certificate {serial} was issued here: copy the serial number from the list of certificates, or name the certificate itself"
+    )]
     UnknownSerial {
         /// Serial number, 32 hexadecimal digits.
         serial: String,
