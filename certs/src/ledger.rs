@@ -57,10 +57,6 @@ pub struct LedgerEntry {
     /// Serial number of the certificate whose place it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renews: Option<String>,
-    /// True if the ledger had lost it and it was entered again from the certificate itself. `issued_at` is then what the
-    /// certificate tells of it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub restored: bool,
     /// When it was revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<i64>,
@@ -81,7 +77,7 @@ impl LedgerEntry {
 pub fn read_ledger(dir: &Path) -> Result<Vec<LedgerEntry>, CertsError> {
     let file = dir.join(LEDGER);
     match std::fs::read(&file) {
-        Ok(text) => Ok(read(whole_lines(&text))?.0),
+        Ok(text) => Ok(read(whole_lines(&text))?.entries),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(CertsError::io("read", &file)(error)),
     }
@@ -93,6 +89,8 @@ pub fn read_ledger(dir: &Path) -> Result<Vec<LedgerEntry>, CertsError> {
 pub(crate) enum Line {
     /// A certificate was made. Written before anyone gets it.
     Issued(LedgerEntry),
+    /// The ledger had lost a certificate, and it was entered again from the certificate itself.
+    Restored(LedgerEntry),
     /// A certificate was revoked. Written before the list that says so.
     Revoked {
         /// Which one.
@@ -146,17 +144,26 @@ impl Ledger {
         let mut ledger = Self { file, path, whole: 0, last: String::new() };
         let text = ledger.text()?;
         let lines = whole_lines(&text);
-        ledger.last = read(lines)?.1;
+        ledger.last = read(lines)?.last;
         ledger.whole = lines.len();
         Ok(ledger)
     }
 
     /// Every certificate in the order of issue, revocations folded in.
     pub(crate) fn entries(&self) -> Result<Vec<LedgerEntry>, CertsError> {
+        Ok(self.told()?.entries)
+    }
+
+    /// True if a certificate was lost and entered again.
+    pub(crate) fn was_restored(&self, serial: &str) -> Result<bool, CertsError> {
+        Ok(self.told()?.restored.iter().any(|restored| restored == serial))
+    }
+
+    fn told(&self) -> Result<Told, CertsError> {
         let text = self.text()?;
         // A line whose append failed may be there all the same, and the next append takes it away again.
         let cut = || CertsError::Damaged { file: self.path.clone(), what: "was cut short" };
-        Ok(read(text.get(..self.whole).ok_or_else(cut)?)?.0)
+        read(text.get(..self.whole).ok_or_else(cut)?)
     }
 
     /// Adds a line and returns when it is on disk.
@@ -191,10 +198,18 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-/// What the lines say, and the SHA-256 of the last one.
-fn read(lines: &[u8]) -> Result<(Vec<LedgerEntry>, String), CertsError> {
+/// What the lines say.
+struct Told {
+    entries: Vec<LedgerEntry>,
+    /// Serial numbers of those that were lost for a time.
+    restored: Vec<String>,
+    /// SHA-256 of the last line.
+    last: String,
+}
+
+fn read(lines: &[u8]) -> Result<Told, CertsError> {
     let mut entries: Vec<LedgerEntry> = Vec::new();
-    let (mut is_chained, mut last) = (false, fingerprint(b""));
+    let (mut restored, mut is_chained, mut last) = (Vec::new(), false, fingerprint(b""));
     for (at, line) in (1..).zip(lines.split_inclusive(|octet| *octet == b'\n')) {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let damaged = || CertsError::LedgerDamaged { line: at };
@@ -207,6 +222,10 @@ fn read(lines: &[u8]) -> Result<(Vec<LedgerEntry>, String), CertsError> {
         last = fingerprint(line);
         match told {
             Line::Issued(entry) => entries.push(entry),
+            Line::Restored(entry) => {
+                restored.push(entry.serial.clone());
+                entries.push(entry);
+            }
             Line::Revoked { serial, at, reason } => {
                 let entry = entries.iter_mut().find(|entry| entry.serial == serial).ok_or_else(damaged)?;
                 entry.revoked_at = Some(at);
@@ -214,7 +233,7 @@ fn read(lines: &[u8]) -> Result<(Vec<LedgerEntry>, String), CertsError> {
             }
         }
     }
-    Ok((entries, last))
+    Ok(Told { entries, restored, last })
 }
 
 #[cfg(test)]

@@ -184,7 +184,6 @@ impl Authority {
             issued_at: now,
             key_from_request: false,
             renews: None,
-            restored: false,
             revoked_at: None,
             reason: None,
         };

@@ -19,7 +19,7 @@ impl Authority {
     /// can be revoked. Refused unless one of the two issuing authorities signed the certificate. Whatever follows the
     /// first certificate of the text is not read.
     ///
-    /// What only the ledger knew, such as whose place it took, is lost. An entry made here says so in `restored`.
+    /// What only the ledger knew, such as whose place it took, is lost.
     pub fn restore(&mut self, certificate_pem: &str) -> Result<LedgerEntry, CertsError> {
         let der = der(certificate_pem).ok_or(CertsError::Certificate)?;
         let (_, certificate) = parse_x509_certificate(&der).map_err(|_| CertsError::Certificate)?;
@@ -48,12 +48,16 @@ impl Authority {
             // Nobody knows any more; its owner is asked for a request rather than sent a key.
             key_from_request: true,
             renews: None,
-            restored: true,
             revoked_at: None,
             reason: None,
         };
-        self.ledger.append(Line::Issued(entry.clone()))?;
+        self.ledger.append(Line::Restored(entry.clone()))?;
         Ok(entry)
+    }
+
+    /// True if the entry of a certificate was made by [`restore`](Self::restore).
+    pub fn was_restored(&self, serial: &str) -> Result<bool, CertsError> {
+        self.ledger.was_restored(serial)
     }
 }
 

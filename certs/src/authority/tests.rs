@@ -340,7 +340,7 @@ fn reopening_goes_on_where_it_was_left() {
     let mut hub = Hub::new();
     let serial = hub.authority.issue_participant("clinic-a", NOW, 90).unwrap().serial;
     let path = hub.path();
-    let second = crate::disk::Folder::open_within(&path, std::time::Duration::ZERO, || {});
+    let second = Folder::open_within(&path, std::time::Duration::ZERO, || {});
     assert!(matches!(second, Err(CertsError::Busy { .. })));
     let (root, issuing) = (hub.authority.trust_anchors_pem(), hub.authority.chain_pem(Usage::Participant));
     let Hub { authority, dir: _dir } = hub;
@@ -371,7 +371,6 @@ fn the_ledger_knows_each_certificate_by_its_fingerprint() {
         issued_at: NOW,
         key_from_request: false,
         renews: None,
-        restored: false,
         revoked_at: None,
         reason: None,
     };

@@ -13,7 +13,6 @@ fn issued(digit: char) -> LedgerEntry {
         issued_at: 2,
         key_from_request: false,
         renews: None,
-        restored: false,
         revoked_at: None,
         reason: None,
     }
@@ -25,7 +24,7 @@ fn serials(ledger: &Ledger) -> String {
 
 /// The line that would follow these.
 fn chained(lines: &[u8], line: Line) -> String {
-    let previous = Some(read(lines).unwrap().1);
+    let previous = Some(read(lines).unwrap().last);
     serde_json::to_string(&Chained { previous, line }).unwrap() + "\n"
 }
 

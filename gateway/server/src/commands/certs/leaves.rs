@@ -10,14 +10,18 @@ use tsunagi_store::{Note, Storage};
 use super::super::CommandFault;
 use super::super::init::failed;
 
-/// A certificate was issued, in place of another one or not, or is entered again because the ledger had lost it.
+/// A certificate was issued, in place of another one or not.
 pub(in super::super) fn issued(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
     let (action, more) = match &entry.renews {
         Some(old) => (Action::CertificateRenewed, format!(" renews:{old}")),
-        None if entry.restored => (Action::CertificateIssued, " ledger:restored".to_owned()),
         None => (Action::CertificateIssued, String::new()),
     };
     about(entry, action, &more, now)
+}
+
+/// A certificate that the ledger had lost was entered again.
+pub(super) fn restored(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
+    about(entry, Action::CertificateIssued, " ledger:restored", now)
 }
 
 /// A certificate was revoked.

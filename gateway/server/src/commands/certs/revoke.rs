@@ -38,8 +38,8 @@ pub(super) async fn run(context: &Context, config: &Config, arguments: &RevokeAr
     let entry = authority.entry(&serial).map_err(failed)?;
     let mut events = vec![leaves::revoked(&entry, reason, now)];
     // Told each time, for the command is run again if the log could not be written.
-    if entry.restored {
-        events.insert(0, leaves::issued(&entry, now));
+    if authority.was_restored(&entry.serial).map_err(failed)? {
+        events.insert(0, leaves::restored(&entry, now));
     }
     note(context, events).await.map_err(|fault| unnoted(context, &fault))?;
     context.output.line(
