@@ -1,12 +1,13 @@
 //! Issuing, revoking and publishing.
 
 mod issue;
+mod restore;
 
 use std::fmt;
 use std::path::Path;
 
 pub use self::issue::{Holder, Issued, Order, Prepared};
-use crate::chain::{Chain, ROOT, ROOT_KEY};
+use crate::chain::{Chain, OwnCertificate, ROOT, ROOT_KEY};
 use crate::crl::{self, FIRST_LIFETIME, Previous};
 use crate::disk::{Folder, PUBLIC};
 use crate::error::CertsError;
@@ -51,7 +52,8 @@ impl Authority {
         Ok(authority)
     }
 
-    /// Opens an authority and checks that its files belong together. Refused while another process has it open.
+    /// Opens an authority and checks that its files belong together. Another process that has it open is waited for, five
+    /// seconds at most.
     ///
     /// The root's key is not read, and the folder may do without it until the next [`publish_crl`](Self::publish_crl).
     pub fn open(dir: &Path) -> Result<Self, CertsError> {
@@ -75,6 +77,11 @@ impl Authority {
     /// Certificate of an issuing authority in PEM: what goes between a certificate and the trust anchor.
     pub fn chain_pem(&self, usage: Usage) -> String {
         self.chain.issuing(usage).pem.clone()
+    }
+
+    /// The authority's own certificates, the root's first: what to write down when it is made.
+    pub fn own_certificates(&self) -> Result<Vec<OwnCertificate>, CertsError> {
+        self.chain.own_certificates()
     }
 
     /// The revocation lists in PEM, the issuing authorities' first: what checking whole chains needs.
@@ -102,7 +109,7 @@ impl Authority {
             }
             Some(_) => {}
             // From here on the certificate is revoked, whatever becomes of the list.
-            None => self.ledger.append(&Line::Revoked { serial, at: now, reason })?,
+            None => self.ledger.append(Line::Revoked { serial, at: now, reason })?,
         }
         let lifetime = self.previous(crl_of(usage))?.map_or(FIRST_LIFETIME, |previous| previous.lifetime);
         self.publish_issuing(usage, now, lifetime)

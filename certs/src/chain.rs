@@ -3,15 +3,17 @@
 use rcgen::{Issuer, KeyPair, PublicKeyData};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
 use x509_parser::parse_x509_certificate;
 use zeroize::Zeroizing;
 
 use crate::disk::{Folder, PUBLIC, write_key};
 use crate::error::CertsError;
 use crate::ledger::Usage;
+use crate::peer::fingerprint;
 use crate::profile::{self, Validity};
 use crate::secret::{Passphrase, decrypt_key, encrypt_key};
-use crate::serial::Serial;
+use crate::serial::{Serial, hex};
 
 pub(crate) const ROOT: &str = "root.pem";
 pub(crate) const ROOT_KEY: &str = "root.key";
@@ -102,6 +104,50 @@ impl Chain {
     }
 }
 
+/// One of the authority's own certificates, as others know it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// The issuing authority of a usage, or the root if none.
+    pub usage: Option<Usage>,
+    /// Serial number, 32 lower-case hexadecimal digits.
+    pub serial: String,
+    /// SHA-256 of the certificate's DER, 64 lower-case hexadecimal digits.
+    pub fingerprint_sha256: String,
+    /// Last second of its validity, in unix seconds.
+    pub not_after: i64,
+}
+
+impl Chain {
+    /// The root's certificate and the two issuing ones.
+    pub(crate) fn own_certificates(&self) -> Result<Vec<OwnCertificate>, CertsError> {
+        let all = [
+            (None, &self.root_pem),
+            (Some(Usage::Participant), &self.participants.pem),
+            (Some(Usage::Server), &self.servers.pem),
+        ];
+        let own = all.into_iter().map(|(usage, pem)| {
+            let der = der(pem).ok_or(CertsError::Certificate)?;
+            let (_, certificate) = parse_x509_certificate(&der).map_err(|_| CertsError::Certificate)?;
+            Ok(OwnCertificate {
+                usage,
+                serial: hex(certificate.raw_serial()),
+                fingerprint_sha256: fingerprint(&der),
+                not_after: certificate.validity().not_after.timestamp(),
+            })
+        });
+        own.collect()
+    }
+
+    /// The usage of the issuing authority whose key signed a certificate, if one did.
+    pub(crate) fn signer_of(&self, certificate: &X509Certificate<'_>) -> Option<Usage> {
+        [Usage::Participant, Usage::Server].into_iter().find(|usage| {
+            let Some(issuing) = der(&self.issuing(*usage).pem) else { return false };
+            let Ok((_, issuing)) = parse_x509_certificate(&issuing) else { return false };
+            certificate.verify_signature(Some(issuing.public_key())).is_ok()
+        })
+    }
+}
+
 /// A private key as PKCS#8 in PEM, wiped from memory when dropped.
 pub(crate) fn key_pem(key: &KeyPair) -> Zeroizing<String> {
     Zeroizing::new(key.serialize_pem())
@@ -151,6 +197,7 @@ fn issuer(
     Ok(Issuer::from_ca_cert_der(&certificate, pair)?)
 }
 
-fn der(pem: &str) -> Option<CertificateDer<'static>> {
+/// The first certificate of a text.
+pub(crate) fn der(pem: &str) -> Option<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).ok()
 }

@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
@@ -13,6 +15,9 @@ use crate::error::CertsError;
 pub(crate) const PUBLIC: u32 = 0o644;
 /// Mode of what only the owner may read.
 pub(crate) const PRIVATE: u32 = 0o600;
+
+/// How long a folder that another process works in is waited for. Commands are done with it in less.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A folder that this process alone works in, until the value is dropped.
 #[derive(Debug)]
@@ -49,8 +54,13 @@ impl Folder {
         Ok(folder)
     }
 
-    /// Locks a folder that is there.
+    /// Locks a folder that is there, once whoever works in it is done; refused if that takes long.
     pub(crate) fn open(path: &Path) -> Result<Self, CertsError> {
+        Self::open_within(path, PATIENCE, || {})
+    }
+
+    /// The same with the time it may take. `when_held` is called if the folder is not free at once.
+    pub(crate) fn open_within(path: &Path, patience: Duration, when_held: impl FnOnce()) -> Result<Self, CertsError> {
         let file = path.join("lock");
         let lock = OpenOptions::new()
             .write(true)
@@ -59,11 +69,16 @@ impl Folder {
             .mode(PRIVATE)
             .open(&file)
             .map_err(CertsError::io("open", &file))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
-            Err(TryLockError::WouldBlock) => Err(CertsError::Busy { dir: path.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(CertsError::io("lock", &file)(error)),
-        }
+        let lock = match lock.try_lock() {
+            Ok(()) => lock,
+            Err(TryLockError::WouldBlock) => {
+                when_held();
+                let locked = locked_within(lock, patience).ok_or_else(|| CertsError::Busy { dir: path.to_owned() })?;
+                locked.map_err(CertsError::io("lock", &file))?
+            }
+            Err(TryLockError::Error(error)) => return Err(CertsError::io("lock", &file)(error)),
+        };
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// Where a file of the folder is.
@@ -111,6 +126,20 @@ impl Folder {
         fs::rename(&fresh, &file).map_err(CertsError::io("replace", &file))?;
         sync_folder(&self.path)
     }
+}
+
+/// The file with its lock held, or `None` if that took too long. The system's lock waits without a limit, so a thread
+/// does the waiting; one that waits in vain gives the lock back as soon as it has it, or ends with the process.
+fn locked_within(lock: File, patience: Duration) -> Option<std::io::Result<File>> {
+    // Without room in the channel nothing is handed over that nobody takes.
+    let (hand_over, handed) = sync_channel(0);
+    std::thread::spawn(move || {
+        let locked = lock.lock().map(|()| lock);
+        if let Err(too_late) = hand_over.send(locked) {
+            drop(too_late.0.map(|lock| lock.unlock()));
+        }
+    });
+    handed.recv_timeout(patience).ok()
 }
 
 /// Writes a private key to a new file that only the owner can read, and waits until it is on disk.
@@ -191,9 +220,23 @@ mod tests {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         let folder = Folder::create(&path).unwrap();
         assert_eq!(mode(&path), 0o700);
-        assert!(matches!(Folder::open(&path), Err(CertsError::Busy { .. })));
+        let mut was_held = false;
+        let refused = Folder::open_within(&path, Duration::ZERO, || was_held = true);
+        assert!(was_held && matches!(refused, Err(CertsError::Busy { .. })));
         drop(folder);
         assert!(Folder::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_in_use_is_waited_for_and_what_waited_in_vain_keeps_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca");
+        let folder = Folder::create(&path).unwrap();
+        assert!(Folder::open_within(&path, Duration::ZERO, || {}).is_err());
+        // The other is done with it after this one has found it taken.
+        let taken = Folder::open_within(&path, PATIENCE, || drop(folder)).unwrap();
+        let seen = Folder::open_within(&path, PATIENCE, || drop(taken));
+        assert!(seen.is_ok());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum CertsError {
         dir: PathBuf,
     },
     /// A text that holds no certificate.
-    #[error("no certificate was found: name a file in PEM that begins with the certificate to bundle")]
+    #[error("no certificate was found: name a file in PEM that begins with the certificate")]
     Certificate,
     /// What lies in the place of a revocation list is none.
     #[error("{} is not a revocation list of this authority: remove it and publish again, the ledger knows what is revoked", .file.display())]
@@ -86,6 +86,14 @@ pub enum CertsError {
         /// The file that is in the way.
         file: PathBuf,
     },
+    /// A line of the ledger does not carry the sum of the one before it.
+    #[error(
+        "ledger.jsonl, line {line}, does not follow what stands before it: a line was changed or taken out there; restore the file from a backup, without that line its certificate could not be revoked"
+    )]
+    LedgerBroken {
+        /// Number of the line that does not follow, from 1.
+        line: usize,
+    },
     /// A line of the ledger that is not the torn last one cannot be read.
     #[error(
         "ledger.jsonl, line {line}, cannot be read: restore the file from a backup; without it revocations would be lost"
@@ -109,6 +117,17 @@ pub enum CertsError {
     NotInitialised {
         /// The file that was looked for.
         file: PathBuf,
+    },
+    /// A certificate that neither issuing authority signed.
+    #[error("the certificate was not issued here: its signature is of none of this authority's issuing certificates")]
+    NotIssuedHere,
+    /// Another certificate has the serial number in the ledger, which this authority never lets happen.
+    #[error(
+        "the ledger has another certificate under {serial}: this one was not made by this program, so somebody else has the authority's key; make a new authority"
+    )]
+    OtherCertificate {
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
     },
     /// The time handed in lies outside the authority's own validity.
     #[error(
@@ -159,7 +178,9 @@ pub enum CertsError {
     #[error("the time is outside the years 1970 to 9999: check the clock")]
     Time,
     /// A serial number that the ledger does not know.
-    #[error("no certificate {serial} was issued here: copy the serial number from the list of certificates")]
+    #[error(
+        "no certificate {serial} was issued here: copy the serial number from the list of certificates, or name the certificate itself"
+    )]
     UnknownSerial {
         /// Serial number, 32 hexadecimal digits.
         serial: String,

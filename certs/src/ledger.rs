@@ -1,4 +1,13 @@
 //! The ledger: one JSON line for each certificate issued and each one revoked. Lines are added, never changed.
+//!
+//! # The chain
+//!
+//! Each line carries the SHA-256 of the line before it, the first one that of nothing. So a line that was changed or taken
+//! out shows when the ledger is opened, and is refused: with it a certificate could no longer be found and revoked.
+//! What the chain does not show: lines taken off the **end**, for nothing comes after them, and a ledger that was written
+//! anew from some line on by somebody who made the sums again. The hub's audit log has a leaf for every line and shows
+//! both; [`Authority::restore`](crate::Authority::restore) brings a lost line back from its certificate. Ledgers from
+//! before there was a chain are read as they are, up to the first line that carries one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -9,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::{Folder, PRIVATE};
 use crate::error::CertsError;
+use crate::peer::fingerprint;
 use crate::reason::Reason;
 
 /// Name of the ledger in the folder.
@@ -67,7 +77,7 @@ impl LedgerEntry {
 pub fn read_ledger(dir: &Path) -> Result<Vec<LedgerEntry>, CertsError> {
     let file = dir.join(LEDGER);
     match std::fs::read(&file) {
-        Ok(text) => entries(whole_lines(&text)),
+        Ok(text) => Ok(read(whole_lines(&text))?.entries),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(CertsError::io("read", &file)(error)),
     }
@@ -79,6 +89,8 @@ pub fn read_ledger(dir: &Path) -> Result<Vec<LedgerEntry>, CertsError> {
 pub(crate) enum Line {
     /// A certificate was made. Written before anyone gets it.
     Issued(LedgerEntry),
+    /// The ledger had lost a certificate, and it was entered again from the certificate itself.
+    Restored(LedgerEntry),
     /// A certificate was revoked. Written before the list that says so.
     Revoked {
         /// Which one.
@@ -90,6 +102,16 @@ pub(crate) enum Line {
     },
 }
 
+/// A line with what ties it to the one before it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Chained {
+    /// SHA-256 of the line before, without its line end. None in a ledger from before there was a chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    #[serde(flatten)]
+    line: Line,
+}
+
 /// The file, open for adding lines under the lock of its folder.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -97,6 +119,8 @@ pub(crate) struct Ledger {
     path: PathBuf,
     /// Octets of the lines that are known to be on disk. What lies past them was never acted upon.
     whole: usize,
+    /// SHA-256 of the last of them, for the next one.
+    last: String,
 }
 
 impl Ledger {
@@ -109,7 +133,7 @@ impl Ledger {
     ///
     /// A last line without its line end is what a crash during [`append`](Self::append) leaves. The line was not yet
     /// on disk, so nothing was handed out under it, and the next append takes its place. Any other line that cannot
-    /// be read is damage and refused: a revocation may be behind it.
+    /// be read or does not follow the one before it is damage and refused: a revocation may be behind it.
     pub(crate) fn open(folder: &Folder) -> Result<Self, CertsError> {
         let path = folder.at(LEDGER);
         if !path.exists() {
@@ -117,24 +141,37 @@ impl Ledger {
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).append(true).mode(PRIVATE).open(&path).map_err(CertsError::io("open", &path))?;
-        let mut ledger = Self { file, path, whole: 0 };
+        let mut ledger = Self { file, path, whole: 0, last: String::new() };
         let text = ledger.text()?;
         let lines = whole_lines(&text);
-        entries(lines)?;
+        ledger.last = read(lines)?.last;
         ledger.whole = lines.len();
         Ok(ledger)
     }
 
     /// Every certificate in the order of issue, revocations folded in.
     pub(crate) fn entries(&self) -> Result<Vec<LedgerEntry>, CertsError> {
+        Ok(self.told()?.entries)
+    }
+
+    /// True if a certificate was lost and entered again.
+    pub(crate) fn was_restored(&self, serial: &str) -> Result<bool, CertsError> {
+        Ok(self.told()?.restored.iter().any(|restored| restored == serial))
+    }
+
+    fn told(&self) -> Result<Told, CertsError> {
         let text = self.text()?;
         // A line whose append failed may be there all the same, and the next append takes it away again.
-        entries(text.get(..self.whole).ok_or(CertsError::Damaged { file: self.path.clone(), what: "was cut short" })?)
+        let cut = || CertsError::Damaged { file: self.path.clone(), what: "was cut short" };
+        read(text.get(..self.whole).ok_or_else(cut)?)
     }
 
     /// Adds a line and returns when it is on disk.
-    pub(crate) fn append(&mut self, line: &Line) -> Result<(), CertsError> {
-        let mut text = serde_json::to_vec(line).map_err(|error| CertsError::io("write", &self.path)(error.into()))?;
+    pub(crate) fn append(&mut self, line: Line) -> Result<(), CertsError> {
+        let chained = Chained { previous: Some(self.last.clone()), line };
+        let mut text =
+            serde_json::to_vec(&chained).map_err(|error| CertsError::io("write", &self.path)(error.into()))?;
+        let last = fingerprint(&text);
         text.push(b'\n');
         // Cuts off what a crash or a full disk left of an earlier line; the file is in append mode, so this one follows.
         self.file
@@ -143,6 +180,7 @@ impl Ledger {
             .and_then(|()| self.file.sync_all())
             .map_err(CertsError::io("write", &self.path))?;
         self.whole += text.len();
+        self.last = last;
         Ok(())
     }
 
@@ -160,12 +198,34 @@ fn whole_lines(text: &[u8]) -> &[u8] {
     text.get(..end).unwrap_or_default()
 }
 
-fn entries(lines: &[u8]) -> Result<Vec<LedgerEntry>, CertsError> {
+/// What the lines say.
+struct Told {
+    entries: Vec<LedgerEntry>,
+    /// Serial numbers of those that were lost for a time.
+    restored: Vec<String>,
+    /// SHA-256 of the last line.
+    last: String,
+}
+
+fn read(lines: &[u8]) -> Result<Told, CertsError> {
     let mut entries: Vec<LedgerEntry> = Vec::new();
-    for (at, line) in lines.split_inclusive(|octet| *octet == b'\n').enumerate() {
-        let damaged = || CertsError::LedgerDamaged { line: at + 1 };
-        match serde_json::from_slice(line).map_err(|_| damaged())? {
+    let (mut restored, mut is_chained, mut last) = (Vec::new(), false, fingerprint(b""));
+    for (at, line) in (1..).zip(lines.split_inclusive(|octet| *octet == b'\n')) {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let damaged = || CertsError::LedgerDamaged { line: at };
+        let Chained { previous, line: told } = serde_json::from_slice(line).map_err(|_| damaged())?;
+        // Once a line is chained, all that follow are.
+        is_chained |= previous.is_some();
+        if is_chained && previous.as_ref() != Some(&last) {
+            return Err(CertsError::LedgerBroken { line: at });
+        }
+        last = fingerprint(line);
+        match told {
             Line::Issued(entry) => entries.push(entry),
+            Line::Restored(entry) => {
+                restored.push(entry.serial.clone());
+                entries.push(entry);
+            }
             Line::Revoked { serial, at, reason } => {
                 let entry = entries.iter_mut().find(|entry| entry.serial == serial).ok_or_else(damaged)?;
                 entry.revoked_at = Some(at);
@@ -173,96 +233,8 @@ fn entries(lines: &[u8]) -> Result<Vec<LedgerEntry>, CertsError> {
             }
         }
     }
-    Ok(entries)
+    Ok(Told { entries, restored, last })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn issued(digit: char) -> LedgerEntry {
-        LedgerEntry {
-            serial: digit.to_string().repeat(32),
-            usage: Usage::Participant,
-            names: vec!["clinic-a".to_owned()],
-            fingerprint_sha256: "0".repeat(64),
-            not_before: 1,
-            not_after: 3,
-            issued_at: 2,
-            key_from_request: false,
-            renews: None,
-            revoked_at: None,
-            reason: None,
-        }
-    }
-
-    fn serials(ledger: &Ledger) -> String {
-        ledger.entries().unwrap().iter().filter_map(|entry| entry.serial.chars().next()).collect()
-    }
-
-    #[test]
-    fn a_torn_last_line_gives_way_to_the_next_one() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(&dir.path().join("ca")).unwrap();
-        Ledger::create(&folder).unwrap();
-        Ledger::open(&folder).unwrap().append(&Line::Issued(issued('4'))).unwrap();
-        let mut torn = fs::read(folder.at(LEDGER)).unwrap();
-        torn.extend_from_slice(br#"{"event":"issued","serial":"55"#);
-        fs::write(folder.at(LEDGER), torn).unwrap();
-
-        let mut ledger = Ledger::open(&folder).unwrap();
-        assert_eq!(serials(&ledger), "4");
-        ledger.append(&Line::Issued(issued('6'))).unwrap();
-        ledger.append(&Line::Revoked { serial: "4".repeat(32), at: 9, reason: Reason::Superseded }).unwrap();
-        assert_eq!(read_ledger(folder.path()).unwrap(), ledger.entries().unwrap());
-        drop(ledger);
-
-        let ledger = Ledger::open(&folder).unwrap();
-        assert_eq!(serials(&ledger), "46");
-        let first = &ledger.entries().unwrap()[0];
-        assert_eq!((first.revoked_at, first.reason), (Some(9), Some(Reason::Superseded)));
-    }
-
-    #[test]
-    fn a_line_that_was_not_confirmed_does_not_count() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(&dir.path().join("ca")).unwrap();
-        Ledger::create(&folder).unwrap();
-        let mut ledger = Ledger::open(&folder).unwrap();
-        ledger.append(&Line::Issued(issued('4'))).unwrap();
-        // As if the line had been written and the disk had then refused to confirm it.
-        let mut more = fs::read(folder.at(LEDGER)).unwrap();
-        more.extend_from_slice(&[serde_json::to_vec(&Line::Issued(issued('5'))).unwrap(), b"\n".to_vec()].concat());
-        fs::write(folder.at(LEDGER), more).unwrap();
-        assert_eq!(serials(&ledger), "4");
-        ledger.append(&Line::Issued(issued('6'))).unwrap();
-        assert_eq!(serials(&ledger), "46");
-        fs::write(folder.at(LEDGER), "").unwrap();
-        assert!(matches!(ledger.entries(), Err(CertsError::Damaged { .. })));
-    }
-
-    #[test]
-    fn any_other_damage_is_refused_with_its_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = Folder::create(&dir.path().join("ca")).unwrap();
-        Ledger::create(&folder).unwrap();
-        let mut ledger = Ledger::open(&folder).unwrap();
-        ledger.append(&Line::Issued(issued('4'))).unwrap();
-        ledger.append(&Line::Issued(issued('5'))).unwrap();
-        let good = fs::read_to_string(folder.at(LEDGER)).unwrap();
-        let unknown = format!(r#"{{"event":"revoked","serial":"{}","at":1,"reason":"superseded"}}"#, "6".repeat(32));
-
-        for (text, at) in [
-            (good.replacen("issued", "iss", 1), 1),
-            (good.clone() + "{\"event\":\n", 3),
-            (good.clone() + &unknown + "\n", 3),
-            (good.clone() + "\n", 3),
-        ] {
-            fs::write(folder.at(LEDGER), text).unwrap();
-            let found = Ledger::open(&folder);
-            assert!(matches!(found, Err(CertsError::LedgerDamaged { line }) if line == at), "{found:?}");
-        }
-    }
-}
+mod tests;

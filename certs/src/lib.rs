@@ -12,7 +12,7 @@
 //! | `crl.pem` | which participants' certificates are revoked | 0644 |
 //! | `server-crl.pem` | which servers' certificates are revoked | 0644 |
 //! | `root-crl.pem` | what the root has revoked: nothing, but checking a whole chain needs it | 0644 |
-//! | `ledger.jsonl` | one line for each issue and each revocation | 0600 |
+//! | `ledger.jsonl` | one line for each issue and each revocation, chained | 0600 |
 //! | `lock` | held while an [`Authority`] is open | 0600 |
 //!
 //! The modes are those of Unix, and so is the lock; the crate builds nowhere else. The keys may be kept under a
@@ -50,6 +50,7 @@ mod secret;
 mod serial;
 
 pub use authority::{Authority, Holder, Issued, Order, Prepared};
+pub use chain::OwnCertificate;
 pub use disk::{write_key, write_private};
 pub use error::CertsError;
 pub use ledger::{LedgerEntry, Usage, read_ledger};

@@ -10,17 +10,24 @@ use x509_parser::x509;
 
 use crate::error::CertsError;
 
-/// The public key of a PEM request, after its signature has shown that the asker holds the private key.
+/// The public key of a request in PEM or DER, after its signature has shown that the asker holds the private key.
 ///
 /// Subject, extensions and attributes are not read: who the participant is and what the certificate is good for are
 /// ours to say.
-pub(crate) fn public_key(csr_pem: &str) -> Result<SubjectPublicKeyInfo, CertsError> {
-    let (_, pem) = parse_x509_pem(csr_pem.as_bytes()).map_err(|_| not_readable())?;
-    // The second label is what Java's keytool writes.
-    if !matches!(pem.label.as_str(), "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
-        return Err(not_readable());
-    }
-    let (rest, request) = X509CertificationRequest::from_der(&pem.contents).map_err(|_| not_readable())?;
+pub(crate) fn public_key(csr: &[u8]) -> Result<SubjectPublicKeyInfo, CertsError> {
+    let pem;
+    // DER begins with a SEQUENCE, PEM with a dash or with words before it.
+    let der = if csr.first() == Some(&0x30) {
+        csr
+    } else {
+        (_, pem) = parse_x509_pem(csr).map_err(|_| not_readable())?;
+        // The second label is what Java's keytool writes.
+        if !matches!(pem.label.as_str(), "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
+            return Err(not_readable());
+        }
+        &pem.contents
+    };
+    let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| not_readable())?;
     if !rest.is_empty() {
         return Err(not_readable());
     }
@@ -53,7 +60,9 @@ fn is_accepted(key: &x509::SubjectPublicKeyInfo<'_>) -> bool {
 }
 
 fn not_readable() -> CertsError {
-    CertsError::Request { why: "cannot be read: send PKCS#10 in PEM, beginning with BEGIN CERTIFICATE REQUEST" }
+    CertsError::Request {
+        why: "cannot be read: send PKCS#10 in DER, or in PEM, beginning with BEGIN CERTIFICATE REQUEST",
+    }
 }
 
 #[cfg(test)]
@@ -69,11 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_read_whatever_the_label() {
+    fn the_key_is_read_whatever_the_label_and_without_one() {
         let (pem, spki) = request(&PKCS_ECDSA_P384_SHA384);
-        assert_eq!(public_key(&pem).unwrap().subject_public_key_info(), spki);
         let keytool = pem.replace("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST");
-        assert_eq!(public_key(&keytool).unwrap().subject_public_key_info(), spki);
+        let der = parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
+        for csr in [pem.as_bytes(), keytool.as_bytes(), &der] {
+            assert_eq!(public_key(csr).unwrap().subject_public_key_info(), spki);
+        }
+        assert!(public_key(&[&der[..], b"more"].concat()).is_err());
     }
 
     #[test]
@@ -85,7 +97,7 @@ mod tests {
             (good.replace("CERTIFICATE REQUEST", "CERTIFICATE"), "PKCS#10"),
             (String::new(), "PKCS#10"),
         ] {
-            let said = public_key(&text).unwrap_err().to_string();
+            let said = public_key(text.as_bytes()).unwrap_err().to_string();
             assert!(said.contains(part), "{said}");
         }
     }
@@ -112,7 +124,7 @@ mod tests {
                 return;
             };
             assert!(made.status.success(), "{key} {option:?}: {}", String::from_utf8_lossy(&made.stderr));
-            match public_key(&String::from_utf8_lossy(&made.stdout)) {
+            match public_key(&made.stdout) {
                 Ok(_) => assert!(good, "{key} {option:?} was taken"),
                 Err(error) => {
                     assert!(!good, "{key} {option:?}: {error}");

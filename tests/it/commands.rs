@@ -1,6 +1,7 @@
 //! The commands, as users run them: the binary on the hub that the demo leaves, exit codes, words in both languages,
 //! and JSON for machines.
 
+mod ca;
 mod certs;
 mod data;
 mod hub;

@@ -75,7 +75,8 @@ async fn faulty_material_is_refused_as_a_whole_with_its_reason() {
             Box::new(move |_| files.clone())
         }),
     ];
-    let partner = hub.partner("city-oita");
+    // One with a connection that stays, and one with a handshake each time.
+    let (partner, anew) = (hub.partner("city-oita"), hub.partner("hospital-oita").over_http1());
     for (what, why, change) in rows {
         let changed = change(&hub);
         let before: Vec<_> = changed.iter().map(|(path, _)| std::fs::read(path).ok()).collect();
@@ -87,7 +88,7 @@ async fn faulty_material_is_refused_as_a_whole_with_its_reason() {
         let (status, ready) = hub.operations("/readyz").await;
         assert!(status == 200 && ready.contains(why), "{what}: {status} {ready}");
         partner.get("/fhir/metadata").await.expect(200);
-        hub.partner("hospital-oita").get("/fhir/metadata").await.expect(200);
+        anew.get("/fhir/metadata").await.expect(200);
         for ((path, _), before) in changed.iter().zip(before) {
             match before {
                 Some(bytes) => std::fs::write(path, bytes).unwrap(),

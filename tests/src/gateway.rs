@@ -132,7 +132,7 @@ impl Setup {
         let clock = Clock::system();
         clock.shift(-self.days_ago * DAY_SECS);
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        init(folder.path(), &names, &clock).unwrap_or_else(|fault| panic!("init: {fault:?}"));
+        init(folder.path(), &names, None, &clock).await.unwrap_or_else(|fault| panic!("init: {fault:?}"));
         let jwks = folder.path().join("jwks.json");
         let issuer = TokenIssuer::new(&jwks);
         let listed = format!("[{{ issuer = '{ISSUER}', jwks_file = '{}', audience = '{AUDIENCE}' }}]", jwks.display());

@@ -33,9 +33,9 @@ pub enum Holder<'a> {
 pub struct Order<'a> {
     /// For whom.
     pub holder: Holder<'a>,
-    /// A signing request in PEM whose key is certified: P-256, P-384, or RSA of 2048 to 4096 bits. Without one a key is
+    /// A signing request, PEM or DER, whose key is certified: P-256, P-384, or RSA of 2048 to 4096 bits. Without one a key is
     /// made. Nothing but the key is taken from it, whatever else it asks for, and only if the request is signed by it.
-    pub csr_pem: Option<&'a str>,
+    pub csr: Option<&'a [u8]>,
     /// How long it is to last, from now.
     pub days: u32,
 }
@@ -74,9 +74,9 @@ impl Authority {
             Holder::Participant(id) => Leaf::participant(id)?,
             Holder::Server(names) => Leaf::server(names)?,
         };
-        match order.csr_pem {
-            Some(csr_pem) => {
-                let mut prepared = self.certify(&leaf, &request::public_key(csr_pem)?, now, order.days)?;
+        match order.csr {
+            Some(csr) => {
+                let mut prepared = self.certify(&leaf, &request::public_key(csr)?, now, order.days)?;
                 prepared.entry.key_from_request = true;
                 Ok(prepared)
             }
@@ -96,7 +96,7 @@ impl Authority {
     pub fn prepare_renewal(
         &self,
         serial_hex: &str,
-        csr_pem: Option<&str>,
+        csr: Option<&[u8]>,
         days: u32,
         now: i64,
     ) -> Result<Prepared, CertsError> {
@@ -112,7 +112,7 @@ impl Authority {
             (Usage::Participant, []) => return Err(CertsError::ParticipantId),
             (Usage::Server, names) => Holder::Server(names),
         };
-        let mut prepared = self.prepare(&Order { holder, csr_pem, days }, now)?;
+        let mut prepared = self.prepare(&Order { holder, csr, days }, now)?;
         prepared.entry.renews = Some(old.serial);
         Ok(prepared)
     }
@@ -135,29 +135,29 @@ impl Authority {
     /// Writes the ledger's line; when it is on disk, gives the certificate out.
     pub fn record(&mut self, prepared: Prepared) -> Result<Issued, CertsError> {
         let Prepared { issued, entry } = prepared;
-        self.ledger.append(&Line::Issued(entry))?;
+        self.ledger.append(Line::Issued(entry))?;
         Ok(issued)
     }
 
     /// Makes a key and a certificate that names a participant, for TLS clients, valid for `days` from `now`.
     pub fn issue_participant(&mut self, id: &str, now: i64, days: u32) -> Result<Issued, CertsError> {
-        self.issue(&Order { holder: Holder::Participant(id), csr_pem: None, days }, now)
+        self.issue(&Order { holder: Holder::Participant(id), csr: None, days }, now)
     }
 
     /// The same for a key that its owner made.
     pub fn issue_participant_from_csr(
         &mut self,
-        csr_pem: &str,
+        csr: &[u8],
         id: &str,
         now: i64,
         days: u32,
     ) -> Result<Issued, CertsError> {
-        self.issue(&Order { holder: Holder::Participant(id), csr_pem: Some(csr_pem), days }, now)
+        self.issue(&Order { holder: Holder::Participant(id), csr: Some(csr), days }, now)
     }
 
     /// Makes a key and a certificate for a server under DNS names and IP addresses, valid for `days` from `now`.
     pub fn issue_server(&mut self, names: &[String], now: i64, days: u32) -> Result<Issued, CertsError> {
-        self.issue(&Order { holder: Holder::Server(names), csr_pem: None, days }, now)
+        self.issue(&Order { holder: Holder::Server(names), csr: None, days }, now)
     }
 
     fn issue(&mut self, order: &Order<'_>, now: i64) -> Result<Issued, CertsError> {

@@ -22,6 +22,7 @@ mod constraints;
 mod locked;
 mod openssl;
 mod renewal;
+mod restored;
 mod rollover;
 
 /// 2027-01-15T08:00:00Z.
@@ -174,7 +175,7 @@ fn a_request_brings_its_key_and_nothing_else() {
     wish.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let csr = wish.serialize_request(&key).unwrap().pem().unwrap();
 
-    let issued = hub.authority.issue_participant_from_csr(&csr, "clinic-a", NOW, 30).unwrap();
+    let issued = hub.authority.issue_participant_from_csr(csr.as_bytes(), "clinic-a", NOW, 30).unwrap();
     assert!(issued.key_pem.is_none() && hub.authority.list().unwrap()[0].key_from_request);
     let der = der(&issued.certificate_pem);
     let leaf = x509(&der);
@@ -201,7 +202,7 @@ fn a_request_for_the_key_of_another_is_refused() {
         BASE64_STANDARD.encode(&forged)
     );
 
-    let refused = hub.authority.issue_participant_from_csr(&forged, "clinic-a", NOW, 30);
+    let refused = hub.authority.issue_participant_from_csr(forged.as_bytes(), "clinic-a", NOW, 30);
     assert!(matches!(refused, Err(CertsError::Request { why }) if why.contains("not signed by the key")));
     assert!(hub.authority.list().unwrap().is_empty());
 }
@@ -339,7 +340,8 @@ fn reopening_goes_on_where_it_was_left() {
     let mut hub = Hub::new();
     let serial = hub.authority.issue_participant("clinic-a", NOW, 90).unwrap().serial;
     let path = hub.path();
-    assert!(matches!(Authority::open(&path), Err(CertsError::Busy { .. })));
+    let second = Folder::open_within(&path, std::time::Duration::ZERO, || {});
+    assert!(matches!(second, Err(CertsError::Busy { .. })));
     let (root, issuing) = (hub.authority.trust_anchors_pem(), hub.authority.chain_pem(Usage::Participant));
     let Hub { authority, dir: _dir } = hub;
     drop(authority);

@@ -76,7 +76,7 @@ pub struct Agent {
     /// The participant, where the certificate told one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participant: Option<ParticipantId>,
-    /// SHA-256 of the certificate, in hexadecimal.
+    /// SHA-256 of the certificate, in hexadecimal: the one that was shown, or that an event about certificates is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
     /// A keyed pseudonym of the person behind the app; empty where an organisation acted.

@@ -8,15 +8,20 @@ use crate::config::Config;
 /// File descriptors beside those of connections: the store, logs, deliveries, readers of files.
 const OTHER_FILES: u64 = 256;
 
-/// No core dumps, and no other process of the same user may attach and read memory. A system that refuses is named in
-/// the log; the gateway serves all the same.
-pub(crate) fn keep_memory_private() {
+/// What the system refused, in words for the log.
+pub(crate) type Refused = Vec<String>;
+
+/// No core dumps, and no other process of the same user may attach and read memory. Every command works all the same
+/// where the system refuses; one that keeps a log says so there.
+pub(crate) fn keep_memory_private() -> Refused {
+    let mut refused = Refused::new();
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "core dumps could not be switched off");
+        refused.push(format!("core dumps could not be switched off: {error}"));
     }
     if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
-        tracing::warn!(%error, "core dumps could not be limited to nothing");
+        refused.push(format!("core dumps could not be limited to nothing: {error}"));
     }
+    refused
 }
 
 /// Raises the limit of open files to what the configured connections need, as far as the system allows.

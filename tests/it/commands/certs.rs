@@ -110,7 +110,7 @@ fn a_key_that_never_left_its_owner_gets_a_certificate() {
 }
 
 /// A file that only its owner can read.
-fn secret(path: &Path, text: &str) {
+pub(super) fn secret(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();

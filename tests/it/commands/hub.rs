@@ -45,6 +45,12 @@ fn init_makes_a_hub_that_checks_and_never_overwrites_one() {
     let before = everything(&hub);
     en(folder.path(), "init hub").ended(1);
     assert_eq!(everything(&hub), before);
+    // So is a store, which another master key could not read.
+    let other = folder.path().join("other");
+    std::fs::create_dir_all(other.join("data")).unwrap();
+    std::fs::write(other.join("data/tsunagi.db"), "").unwrap();
+    assert!(en(folder.path(), "init other").ended(1).err().contains("tsunagi.db"));
+    assert!(!other.join("keys").exists());
 }
 
 #[test]
@@ -183,6 +189,7 @@ fn registry_entries_are_imported_whole_or_not_at_all() {
 fn what_needs_a_store_says_that_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     en(folder.path(), "init").ended(0);
+    std::fs::remove_dir_all(folder.path().join("data")).unwrap();
     for line in ["exchanges list", "deliveries list", "registry list", "audit verify", "audit show --tenant hub"] {
         let said = en(folder.path(), line).ended(69).err();
         assert!(said.contains("tsunagi.db"), "{line}: {said}");

@@ -31,8 +31,8 @@ fn a_server_keeps_its_names_and_a_request_its_key() {
 
     let key = KeyPair::generate().unwrap();
     let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
-    let own = hub.authority.issue_participant_from_csr(&csr, "clinic-a", NOW, 30).unwrap().serial;
-    let prepared = hub.authority.prepare_renewal(&own, Some(&csr), 30, NOW + DAY).unwrap();
+    let own = hub.authority.issue_participant_from_csr(csr.as_bytes(), "clinic-a", NOW, 30).unwrap().serial;
+    let prepared = hub.authority.prepare_renewal(&own, Some(csr.as_bytes()), 30, NOW + DAY).unwrap();
     assert!(prepared.entry().key_from_request);
     let issued = hub.authority.record(prepared).unwrap();
     let leaf = der(&issued.certificate_pem);

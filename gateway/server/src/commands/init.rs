@@ -3,15 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use tsunagi_certs::{Authority, CertsError, Issued, Passphrase};
+use tsunagi_certs::{Authority, CertsError, Holder, Issued, Order, Passphrase};
 
+use super::certs::leaves;
 use super::{CommandFault, Context};
 use crate::clock::Clock;
-use crate::config::DEFAULT;
-use crate::gateway::make_private_folder;
+use crate::config::{Config, DEFAULT};
+use crate::gateway::{make_private_folder, open_store};
 
 /// How long the first certificates last.
 const DAYS: u32 = 397;
+
+/// The line of the reference that names no file of a passphrase.
+const NO_PASSPHRASE: &str = "passphrase_file = \"\"";
 
 /// `tsunagi init`
 #[derive(Debug, Args)]
@@ -22,11 +26,14 @@ pub struct InitArguments {
     /// DNS names and addresses of the server's certificate
     #[arg(long = "name", value_name = "NAME", default_values = ["localhost", "127.0.0.1"])]
     names: Vec<String>,
+    /// Put the CA's keys under the passphrase on this file's first line; tsunagi.toml then names the file
+    #[arg(long, value_name = "FILE")]
+    ca_passphrase_file: Option<PathBuf>,
 }
 
 /// Runs the command.
-pub fn run(context: &Context, arguments: &InitArguments) -> Result<(), CommandFault> {
-    init(&arguments.dir, &arguments.names, &context.clock)?;
+pub(super) async fn run(context: &Context, arguments: &InitArguments) -> Result<(), CommandFault> {
+    init(&arguments.dir, &arguments.names, arguments.ca_passphrase_file.as_deref(), &context.clock).await?;
     let dir = arguments.dir.display();
     context.output.line(
         &format!(
@@ -36,32 +43,60 @@ pub fn run(context: &Context, arguments: &InitArguments) -> Result<(), CommandFa
     )
 }
 
-/// Makes configuration, CA, keys, server and operator certificates under `dir`.
-pub fn init(dir: &Path, names: &[String], clock: &Clock) -> Result<(), CommandFault> {
-    let config = dir.join("tsunagi.toml");
-    for path in [config.clone(), dir.join("ca"), dir.join("certs"), dir.join("keys")] {
+/// Makes configuration, keys, store, CA, server and operator certificates under `dir`. Keys and store come first, so that
+/// the log has a leaf of the CA and of each certificate: see the head of `commands/certs/mod.rs`.
+pub async fn init(
+    dir: &Path,
+    names: &[String],
+    ca_passphrase_file: Option<&Path>,
+    clock: &Clock,
+) -> Result<(), CommandFault> {
+    let file = dir.join("tsunagi.toml");
+    for path in [file.clone(), dir.join("ca"), dir.join("certs"), dir.join("keys"), dir.join("data/tsunagi.db")] {
         if path.exists() {
             return Err(CommandFault::Failed(format!("{} exists already; nothing was changed", path.display())));
         }
     }
+    let passphrase = ca_passphrase_file.map(Passphrase::read).transpose().map_err(failed)?;
+    let settings = settings(dir, ca_passphrase_file)?;
+    let config = Config::parse(&settings, "tsunagi.toml", dir, std::iter::empty())
+        .map_err(|faults| CommandFault::Failed(format!("{faults:?}")))?;
     for folder in ["certs", "keys", "data"] {
         make_private_folder(&dir.join(folder))?;
     }
-    let now = clock.now().as_second();
-    let mut authority = Authority::init(&dir.join("ca"), "tsunagi", now).map_err(failed)?;
-    let server = authority.issue_server(names, now, DAYS).map_err(failed)?;
-    write_pair(&dir.join("certs"), "server", &server)?;
-    let client = authority.issue_participant("hub", now, DAYS).map_err(failed)?;
-    write_pair(&dir.join("certs"), "server-client", &client)?;
-    let operator = authority.issue_participant("operator", now, DAYS).map_err(failed)?;
-    write_pair(&dir.join("certs"), "operator", &operator)?;
-    for key in ["master.key", "checkpoint.key"] {
-        let digits = hex::encode(clock.key_bytes());
-        tsunagi_certs::write_key(&dir.join("keys").join(key), &digits).map_err(failed)?;
+    for key in [&config.master_key_file, &config.checkpoint_key_file] {
+        tsunagi_certs::write_key(key, &hex::encode(clock.key_bytes())).map_err(failed)?;
+    }
+    let store = open_store(&config)?;
+    tsunagi_store::StoreAdmin::migrate(&store).await?;
+    let now = clock.now();
+    let mut authority =
+        Authority::init_under(&config.ca_folder, "tsunagi", now.as_second(), passphrase).map_err(failed)?;
+    leaves::write(&store, leaves::made(&authority, now)?).await?;
+    let first = [
+        ("server", Holder::Server(names)),
+        ("server-client", Holder::Participant("hub")),
+        ("operator", Holder::Participant("operator")),
+    ];
+    for (name, holder) in first {
+        let order = Order { holder, csr: None, days: DAYS };
+        let prepared = authority.prepare(&order, now.as_second()).map_err(failed)?;
+        leaves::write(&store, vec![leaves::issued(prepared.entry(), now)]).await?;
+        write_pair(&dir.join("certs"), name, &authority.record(prepared).map_err(failed)?)?;
     }
     // Last, so that a run that broke off is not taken for a hub.
-    std::fs::write(config, DEFAULT)?;
+    std::fs::write(file, settings)?;
     Ok(())
+}
+
+/// The reference, with the file of the CA's passphrase if there is one: told from the hub's folder if it lies inside, so
+/// that the folder may be moved.
+fn settings(dir: &Path, ca_passphrase_file: Option<&Path>) -> Result<String, CommandFault> {
+    let Some(file) = ca_passphrase_file else { return Ok(DEFAULT.to_owned()) };
+    let (dir, file) = (std::path::absolute(dir)?, std::path::absolute(file)?);
+    let told = file.strip_prefix(&dir).unwrap_or(&file).to_str();
+    let told = told.ok_or_else(|| CommandFault::Usage(format!("{}: not UTF-8", file.display())))?;
+    Ok(DEFAULT.replacen(NO_PASSPHRASE, &format!("passphrase_file = {}", toml::Value::from(told)), 1))
 }
 
 /// Writes certificate and key beside each other; the key for its owner only.

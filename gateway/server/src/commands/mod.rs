@@ -26,6 +26,7 @@ use tsunagi_store::{Storage, StoreError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::{StartFault, open_store};
+use crate::guarded;
 pub use output::{Output, at, write_line};
 
 /// つなぎ: a gateway for maternal and child health records between hospitals, municipalities and handbook apps.
@@ -213,6 +214,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         clock: Clock::system(),
         output: Output { lang, json: arguments.json },
     };
+    // Before any key is read.
+    let refused = guarded::keep_memory_private();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -220,7 +223,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(dispatch(&context, arguments.command)) {
+    match runtime.block_on(dispatch(&context, arguments.command, refused)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             if !fault.message().is_empty() {
@@ -231,7 +234,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFault> {
+async fn dispatch(context: &Context, command: Command, refused: guarded::Refused) -> Result<(), CommandFault> {
     match command {
         Command::Audit(command) => audit::run(context, command).await,
         Command::Certs(command) => certs::run(context, command).await,
@@ -239,13 +242,13 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), CommandFaul
         Command::Deliveries(command) => deliveries::run(context, command).await,
         Command::Demo(arguments) => Box::pin(crate::demo::run(context, arguments)).await,
         Command::Exchanges(command) => exchanges::run(context, command).await,
-        Command::Init(arguments) => init::run(context, &arguments),
+        Command::Init(arguments) => init::run(context, &arguments).await,
         Command::Kinds(command) => kinds::run(context, &command),
         Command::Mappings(command) => mappings::run(context, &command).await,
         Command::Municipalities(command) => municipalities::run(context, &command),
         Command::Registry(command) => registry::run(context, command).await,
         Command::Schedules(command) => schedules::run(context, &command),
-        Command::Serve => serve::run(context).await,
+        Command::Serve => serve::run(context, refused).await,
     }
 }
 

@@ -7,11 +7,13 @@ use crate::gateway::Running;
 use crate::{guarded, telemetry};
 
 /// Runs until SIGTERM or SIGINT, then drains. SIGHUP reloads, all or nothing.
-pub(super) async fn run(context: &Context) -> Result<(), CommandFault> {
+pub(super) async fn run(context: &Context, refused: guarded::Refused) -> Result<(), CommandFault> {
     let config = context.config()?;
     telemetry::start_log(&config);
     telemetry::start_metrics();
-    guarded::keep_memory_private();
+    for why in refused {
+        tracing::warn!("{why}");
+    }
     guarded::allow_sockets(&config);
     // Before the word `ready` is out: whoever waits for it may send a signal at once.
     let (mut hangup, mut terminate, mut interrupt) =

@@ -49,8 +49,8 @@ pub(super) struct Cast {
 
 impl Cast {
     /// Makes the hub, the certificates and keys of all partners, and the token issuer.
-    pub(super) fn assemble(folder: &Path, clock: &Clock) -> Result<Self, Flop> {
-        init(folder, &["localhost".to_owned(), "127.0.0.1".to_owned()], clock)?;
+    pub(super) async fn assemble(folder: &Path, clock: &Clock) -> Result<Self, Flop> {
+        init(folder, &["localhost".to_owned(), "127.0.0.1".to_owned()], None, clock).await?;
         let now = clock.now().as_second();
         let mut authority = Authority::open(&folder.join("ca")).map_err(|error| Flop(error.to_string()))?;
         for partner in PARTNERS {

@@ -40,7 +40,7 @@ pub async fn run(context: &Context, arguments: DemoArguments) -> Result<(), Comm
 
 async fn play(context: &Context, stage: &mut Stage, folder: &std::path::Path) -> Result<(), Flop> {
     let clock = &context.clock;
-    let cast = Cast::assemble(folder, clock)?;
+    let cast = Cast::assemble(folder, clock).await?;
     {
         let store = open_store(&cast.config)?;
         store.migrate().await?;

@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, config: &Config, arguments: &Forecast
 }
 
 async fn facts(context: &Context, config: &Config) -> Result<crate::forecast::Facts, CommandFault> {
-    // A hub that has not been started yet has a CA and no store.
+    // A CA without a hub has no store.
     if !config.store_path.exists() {
         return gather::read(config, Registry::default()).map_err(failed);
     }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use tsunagi_certs::{Authority, Holder, Order, Passphrase, Prepared, Usage};
-use tsunagi_core::audit::Action;
+use tsunagi_core::id::ParticipantId;
 
 use super::super::init::{failed, write_pair_under};
-use super::super::{CommandFault, Context, read_text};
-use super::{holder_of, note, open, parse};
+use super::super::{CommandFault, Context, read_file};
+use super::{leaves, note, open, parse};
 use crate::config::Config;
 
 /// `tsunagi certs issue`
@@ -21,7 +21,7 @@ pub(in super::super) struct IssueArguments {
     /// DNS names and addresses of a server
     #[arg(long, value_name = "NAME", conflicts_with = "participant")]
     server: Vec<String>,
-    /// Take the key from this signing request instead of making one
+    /// Take the key from this signing request, PEM or DER, instead of making one
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
     /// How long it lasts
@@ -44,7 +44,7 @@ pub(in super::super) struct RenewArguments {
     /// Instead of one: every certificate that ends within so many days and has no successor
     #[arg(long, value_name = "DAYS", conflicts_with_all = ["serial", "csr"])]
     all_within: Option<u32>,
-    /// Take the key from this signing request, which may be the one of the first time
+    /// Take the key from this signing request, PEM or DER, which may be the one of the first time
     #[arg(long, value_name = "FILE")]
     csr: Option<PathBuf>,
     /// How long the new one lasts
@@ -105,22 +105,49 @@ pub(super) async fn issue(context: &Context, config: &Config, arguments: &IssueA
     let place = Place::open(&arguments.out, arguments.passphrase_file.as_deref())?;
     let name = id.as_ref().map_or("server", |id| id.as_str());
     place.check_free(name)?;
-    let csr = arguments.csr.as_deref().map(read_text).transpose()?;
+    let csr = arguments.csr.as_deref().map(read_file).transpose()?;
     let holder = match &id {
         Some(id) => Holder::Participant(id.as_str()),
         None => Holder::Server(&arguments.server),
     };
+    let is_missing = match &id {
+        Some(id) => is_missing_from_registry(context, config, id).await?,
+        None => false,
+    };
     let mut authority = open(config)?;
-    let order = Order { holder, csr_pem: csr.as_deref(), days: arguments.days };
+    let order = Order { holder, csr: csr.as_deref(), days: arguments.days };
     let prepared = authority.prepare(&order, context.clock.now().as_second()).map_err(failed)?;
     let made = hand_out(context, &mut authority, prepared, &place, name).await?;
+    if is_missing {
+        // Beside the result, not in it: with `--json` too.
+        eprintln!(
+            "{}",
+            context.output.say(
+                &format!("注意: {name} はまだ台帳にないため、この証明書は拒否されます。登録するには: tsunagi registry import FILE"),
+                &format!("note: {name} is not in the registry yet, so its certificate is refused; register it: tsunagi registry import FILE"),
+            )
+        );
+    }
     context.output.print(&made, |made| shown(context, made))
+}
+
+/// True if there is a registry and it does not have this participant.
+async fn is_missing_from_registry(
+    context: &Context,
+    config: &Config,
+    id: &ParticipantId,
+) -> Result<bool, CommandFault> {
+    if !config.store_path.exists() {
+        return Ok(false);
+    }
+    let (version, entries) = context.store().await?.registry().await?;
+    Ok(version > 0 && !entries.participant.iter().any(|participant| participant.id == *id))
 }
 
 /// `renew`
 pub(super) async fn renew(context: &Context, config: &Config, arguments: &RenewArguments) -> Result<(), CommandFault> {
     let place = Place::open(&arguments.out, arguments.passphrase_file.as_deref())?;
-    let csr = arguments.csr.as_deref().map(read_text).transpose()?;
+    let csr = arguments.csr.as_deref().map(read_file).transpose()?;
     let mut authority = open(config)?;
     let now = context.clock.now().as_second();
     if let Some(serial) = &arguments.serial {
@@ -154,11 +181,7 @@ async fn hand_out(
     name: &str,
 ) -> Result<Made, CommandFault> {
     let entry = prepared.entry().clone();
-    let (action, reason) = match &entry.renews {
-        Some(old) => (Action::CertificateRenewed, format!("serial:{} renews:{old}", entry.serial)),
-        None => (Action::CertificateIssued, format!("serial:{}", entry.serial)),
-    };
-    note(context, action, holder_of(entry.usage, &entry.names), reason).await?;
+    note(context, vec![leaves::issued(&entry, context.clock.now())]).await?;
     let issued = authority.record(prepared).map_err(failed)?;
     write_pair_under(place.dir, name, &issued, place.passphrase.as_ref())?;
     let certificate = Some(place.dir.join(format!("{name}.pem")));

@@ -8,17 +8,19 @@
 //! way round: ledger and list come first, for it must not wait for a store that is down. If its leaf cannot be written the
 //! command says so and ends with a fault; the same command again writes it.
 //!
-//! Where there is no store yet, as between `init` and the first `serve`, the ledger is the only record.
+//! A CA itself has its leaves as soon as it is there, before it issues anything: `tsunagi init` makes the store first.
+//! Where there is no store at all, as for a CA that `certs init` makes without a hub, the ledger is the only record.
 
 mod bundle;
 mod forecast;
 mod issue;
+pub(super) mod leaves;
+mod revoke;
 
 use clap::Subcommand;
-use tsunagi_certs::{Authority, Passphrase, Reason, Usage};
-use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
-use tsunagi_core::id::{ParticipantId, TenantId};
-use tsunagi_store::Note;
+use tsunagi_certs::{Authority, Passphrase};
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::id::ParticipantId;
 
 use super::init::failed;
 use super::output::table;
@@ -42,14 +44,10 @@ pub(super) enum CertsCommand {
     )]
     Renew(issue::RenewArguments),
     /// Revoke a certificate and write a new CRL
-    #[command(after_help = "Example:\n  tsunagi certs revoke 5f3a… --reason keyCompromise")]
-    Revoke {
-        /// The certificate's serial number (tsunagi certs list)
-        serial: String,
-        /// unspecified, keyCompromise, affiliationChanged, superseded or cessationOfOperation
-        #[arg(long, default_value = "unspecified")]
-        reason: String,
-    },
+    #[command(
+        after_help = "Example:\n  tsunagi certs revoke 5f3a… --reason keyCompromise\n  tsunagi certs revoke --certificate hospital-1.pem --reason keyCompromise"
+    )]
+    Revoke(revoke::RevokeArguments),
     /// Write fresh CRLs
     #[command(after_help = "Example:\n  tsunagi certs crl --days 7")]
     Crl {
@@ -81,7 +79,7 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
         CertsCommand::Bundle(arguments) => bundle::run(context, &config, &arguments),
         CertsCommand::Crl { days } => {
             open(&config)?.publish_crl(now, days).map_err(failed)?;
-            note(context, Action::CrlPublished, None, format!("days:{days}")).await?;
+            note(context, vec![leaves::lists(days, context.clock.now())]).await?;
             output.line(
                 "失効リストを書きました。稼働中のハブは1秒ほどで取り込みます",
                 "the CRLs are written; a running hub takes them over within a second",
@@ -89,7 +87,7 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
         }
         CertsCommand::Forecast(arguments) => forecast::run(context, &config, &arguments).await,
         CertsCommand::Init => {
-            Authority::init_under(&config.ca_folder, "tsunagi", now, passphrase(&config)?).map_err(failed)?;
+            init(context, &config).await?;
             let folder = config.ca_folder.display();
             output.line(&format!("{folder} に認証局を用意しました"), &format!("the CA is ready in {folder}"))
         }
@@ -108,21 +106,26 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
             })
         }
         CertsCommand::Renew(arguments) => issue::renew(context, &config, &arguments).await,
-        CertsCommand::Revoke { serial, reason } => {
-            let reason: Reason = reason.parse().map_err(|fault| CommandFault::Usage(format!("{fault}")))?;
-            let mut authority = open(&config)?;
-            authority.revoke(&serial, reason, now).map_err(failed)?;
-            let entry = authority.entry(&serial).map_err(failed)?;
-            let holder = holder_of(entry.usage, &entry.names);
-            let said =
-                note(context, Action::CertificateRevoked, holder, format!("serial:{} reason:{reason}", entry.serial));
-            said.await.map_err(|fault| unnoted(context, &fault))?;
-            output.line(
-                "失効しました。稼働中のハブは1秒ほどで拒否し始めます",
-                "revoked; a running hub refuses it within a second",
-            )
-        }
+        CertsCommand::Revoke(arguments) => revoke::run(context, &config, &arguments).await,
     }
+}
+
+/// `init`
+async fn init(context: &Context, config: &Config) -> Result<(), CommandFault> {
+    // A store that does not open is to show before anything is made.
+    if config.store_path.exists() {
+        context.store().await?;
+    }
+    let now = context.clock.now();
+    let authority = Authority::init_under(&config.ca_folder, "tsunagi", now.as_second(), passphrase(config)?);
+    let events = leaves::made(&authority.map_err(failed)?, now)?;
+    note(context, events).await.map_err(|fault| {
+        let (folder, why) = (config.ca_folder.display(), fault.message());
+        CommandFault::Unavailable(context.output.say(
+            &format!("{folder} に認証局ができましたが、監査記録に残せませんでした。まだ何も発行していません。フォルダーを消してもう一度実行してください: {why}"),
+            &format!("the CA is made in {folder}, but the audit log could not be written; nothing was issued yet, remove the folder and run the command again: {why}"),
+        ))
+    })
 }
 
 /// Opens the CA, with the passphrase that the configuration names.
@@ -134,41 +137,12 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, CommandFault> {
     config.ca_passphrase_file.as_deref().map(Passphrase::read).transpose().map_err(failed)
 }
 
-/// The participant that a certificate names.
-fn holder_of(usage: Usage, names: &[String]) -> Option<ParticipantId> {
-    match usage {
-        Usage::Participant => names.first().and_then(|id| ParticipantId::parse(id).ok()),
-        Usage::Server => None,
-    }
-}
-
-/// Keeps the event in the hub's log, where there is a store already.
-async fn note(
-    context: &Context,
-    action: Action,
-    participant: Option<ParticipantId>,
-    reason: String,
-) -> Result<(), CommandFault> {
+/// Keeps events in the hub's log, where there is a store already.
+async fn note(context: &Context, events: Vec<AuditEvent>) -> Result<(), CommandFault> {
     if !context.config()?.store_path.exists() {
         return Ok(());
     }
-    let store = context.store().await?;
-    let agent = Agent { participant, ..Agent::default() };
-    let mut event = AuditEvent::new(context.clock.now(), action, EventOutcome::Done, agent);
-    event.reason = Some(reason);
-    store.note(&TenantId::hub(), Note { events: vec![event], rests_on: Vec::new(), directive: None }).await?;
-    Ok(())
-}
-
-/// The certificate is revoked, and the log does not know it.
-fn unnoted(context: &Context, fault: &CommandFault) -> CommandFault {
-    CommandFault::Unavailable(context.output.say(
-        &format!(
-            "失効しましたが、監査記録に残せませんでした。同じコマンドをもう一度実行してください: {}",
-            fault.message()
-        ),
-        &format!("revoked, but the audit log could not be written; run the same command again: {}", fault.message()),
-    ))
+    leaves::write(context.store().await?.as_ref(), events).await
 }
 
 fn parse(id: &str) -> Result<ParticipantId, CommandFault> {
