@@ -14,6 +14,9 @@ use crate::gateway::{make_private_folder, open_store};
 /// How long the first certificates last.
 const DAYS: u32 = 397;
 
+/// Where what is trusted beside the hub's own CA is put.
+const TRUST: [&str; 5] = ["trust/hub-ca", "trust/foreign-ca", "trust/known", "trust/crl", "trust/destination-ca"];
+
 /// The line of the reference that names no file of a passphrase.
 const NO_PASSPHRASE: &str = "passphrase_file = \"\"";
 
@@ -61,7 +64,7 @@ pub async fn init(
     let settings = settings(dir, ca_passphrase_file)?;
     let config = Config::parse(&settings, "tsunagi.toml", dir, std::iter::empty())
         .map_err(|faults| CommandFault::Failed(format!("{faults:?}")))?;
-    for folder in ["certs", "keys", "data"] {
+    for folder in ["certs", "keys", "data"].into_iter().chain(TRUST) {
         make_private_folder(&dir.join(folder))?;
     }
     for key in [&config.master_key_file, &config.checkpoint_key_file] {
