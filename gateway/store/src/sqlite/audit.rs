@@ -1,6 +1,6 @@
 //! The audit log: leaves, its length, and what is sealed of it.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::TenantId;
 use tsunagi_core::merkle::{Frontier, leaf_hash};
@@ -9,7 +9,7 @@ use super::convert::{Columns, count, limit, nanos, to_json};
 use super::session::{Session, Tenancy};
 use crate::command::{Checkpoint, Leaf, Unsealed};
 use crate::error::StoreError;
-use crate::keys::Hash;
+use crate::keys::{Hash, TenantKeys};
 
 /// What is said of one tenant's log. It is written with the tenant's key and with every change of the log.
 #[derive(Clone, Copy)]
@@ -25,7 +25,7 @@ impl Length {
     pub(super) const EMPTY: Self = Self { size: 0, sealed: 0 };
 
     /// Reads it. What was tampered with is not built upon: the next leaf would make it look right again.
-    fn read(tenancy: &Tenancy<'_>) -> Result<Self, StoreError> {
+    pub(super) fn read(tenancy: &Tenancy<'_>) -> Result<Self, StoreError> {
         let mut select =
             tenancy.conn.prepare_cached("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = ?1")?;
         let found: Option<(u64, u64, Vec<u8>)> = select
@@ -40,20 +40,18 @@ impl Length {
     }
 
     /// Writes it.
-    pub(super) fn write(self, tenancy: &Tenancy<'_>) -> Result<(), StoreError> {
+    pub(super) fn write(self, conn: &Connection, tenant: &TenantId, keys: &TenantKeys) -> Result<(), StoreError> {
         let Self { size, sealed } = self;
-        tenancy
-            .conn
-            .prepare_cached(
-                "INSERT INTO audit_lengths (tenant, size, sealed, mac) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, sealed = excluded.sealed, mac = excluded.mac",
-            )?
-            .execute((tenancy.tenant.as_str(), count(size)?, count(sealed)?, tenancy.keys.length_seal(size, sealed)))?;
+        conn.prepare_cached(
+            "INSERT INTO audit_lengths (tenant, size, sealed, mac) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, sealed = excluded.sealed, mac = excluded.mac",
+        )?
+        .execute((tenant.as_str(), count(size)?, count(sealed)?, keys.length_seal(size, sealed)))?;
         Ok(())
     }
 }
 
-/// Appends to one tenant's log. The length is written once, by [`Leaves::close`]: a command that forgets it leaves a log
+/// Appends to one tenant's log. The length is kept once, by [`Leaves::close`]: a command that forgets it leaves a log
 /// that does not verify.
 #[must_use]
 pub(super) struct Leaves<'t, 'c> {
@@ -64,7 +62,7 @@ pub(super) struct Leaves<'t, 'c> {
 impl<'t, 'c> Leaves<'t, 'c> {
     /// Opens the log at its end.
     pub(super) fn open(tenancy: &'t Tenancy<'c>) -> Result<Self, StoreError> {
-        Ok(Self { tenancy, length: Length::read(tenancy)? })
+        Ok(Self { tenancy, length: tenancy.length()? })
     }
 
     /// Writes a leaf; its index is dense because the write lock is held.
@@ -83,9 +81,9 @@ impl<'t, 'c> Leaves<'t, 'c> {
         Ok(index)
     }
 
-    /// Writes the new length.
-    pub(super) fn close(self) -> Result<(), StoreError> {
-        self.length.write(self.tenancy)
+    /// Keeps the new length.
+    pub(super) fn close(self) {
+        self.tenancy.set_length(self.length);
     }
 }
 
@@ -93,7 +91,7 @@ impl<'t, 'c> Leaves<'t, 'c> {
 pub(super) fn append_one(tenancy: &Tenancy<'_>, event: &AuditEvent) -> Result<u64, StoreError> {
     let mut leaves = Leaves::open(tenancy)?;
     let index = leaves.append(event)?;
-    leaves.close()?;
+    leaves.close();
     Ok(index)
 }
 
@@ -131,7 +129,7 @@ pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Check
         return Err(StoreError::Corrupt("the checkpoint's edge does not have its root".to_owned()));
     }
     let tenancy = session.known(tenant)?.ok_or(StoreError::Stale)?;
-    let length = Length::read(&tenancy)?;
+    let length = tenancy.length()?;
     let mut select = session.conn.prepare_cached("SELECT max(size) FROM checkpoints WHERE tenant = ?1")?;
     let newest: Option<i64> = select.query_row([tenant.as_str()], |row| row.get(0))?;
     if newest.unwrap_or(0) != count(length.sealed)? {
@@ -153,7 +151,8 @@ pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Check
             &seal.note,
             nanos(seal.sealed_at),
         ))?;
-    Length { sealed: seal.size, ..length }.write(&tenancy)
+    tenancy.set_length(Length { sealed: seal.size, ..length });
+    Ok(())
 }
 
 /// See [`crate::AuditLog::audit_page`].

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::session::Session;
+use super::session::{Batch, Session};
 use crate::error::StoreError;
 use crate::keys::Keyring;
 
@@ -137,7 +137,7 @@ impl Writer {
         while let Some(work) = next.take() {
             match work {
                 Work::Read(mut query) => {
-                    query.run(&Session::new(&self.conn, &self.keyring));
+                    query.run(&Session::new(&self.conn, &self.keyring, &Batch::default()));
                     query.answer(None);
                 }
                 Work::Write(first) => {
@@ -174,15 +174,19 @@ impl Writer {
 
     fn transact(&self, batch: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
         self.step("BEGIN IMMEDIATE")?;
+        let shared = Batch::default();
         for command in batch {
             self.step("SAVEPOINT command")?;
-            if !command.run(&Session::new(&self.conn, &self.keyring)) {
+            shared.begin();
+            if !command.run(&Session::new(&self.conn, &self.keyring, &shared)) {
+                shared.take_back();
                 // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself: then
                 // the commands before are gone too, and this step fails.
                 self.step("ROLLBACK TO command")?;
             }
             self.step("RELEASE command")?;
         }
+        shared.close(&self.conn)?;
         self.step("COMMIT")
     }
 

@@ -26,7 +26,7 @@ pub(super) fn note(session: &Session<'_>, tenant: &TenantId, note: &Note) -> Res
     }
     let mut leaves = Leaves::open(&tenancy)?;
     let indexes = note.events.iter().map(|event| leaves.append(event)).collect::<Result<_, _>>()?;
-    leaves.close()?;
+    leaves.close();
     Ok(indexes)
 }
 

@@ -129,7 +129,7 @@ pub(super) fn settle(
             settled += 1;
         }
     }
-    leaves.close()?;
+    leaves.close();
     Ok(settled)
 }
 

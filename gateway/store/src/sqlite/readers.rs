@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::session::Session;
+use super::session::{Batch, Session};
 use crate::error::StoreError;
 use crate::keys::Keyring;
 
@@ -46,7 +46,7 @@ impl Readers {
             None => self.connect()?,
         };
         conn.prepare_cached("BEGIN")?.execute([])?;
-        let answer = query(&Session::new(&conn, &self.keyring));
+        let answer = query(&Session::new(&conn, &self.keyring, &Batch::default()));
         // Nothing was written, so there is nothing to lose; a connection that cannot end its transaction is closed.
         let ended = conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok();
         if ended {

@@ -1,5 +1,7 @@
 //! What a command works with: a connection inside a transaction, and keys.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -9,10 +11,61 @@ use super::audit::Length;
 use crate::error::StoreError;
 use crate::keys::{Keyring, TenantKeys};
 
+/// What the commands of one transaction have in common: read once, and where it grew with each of them, written once
+/// by [`Batch::close`]. The write lock is held meanwhile, so that nobody else changes it.
+#[derive(Default)]
+pub(super) struct Batch {
+    known: RefCell<BTreeMap<TenantId, Known>>,
+}
+
+/// A tenant that the transaction has met.
+struct Known {
+    keys: Arc<TenantKeys>,
+    log: Log,
+    /// As it was when the running command began.
+    before: Log,
+}
+
+/// How long a tenant's log is, once it was asked for.
+#[derive(Clone, Copy, Default)]
+struct Log {
+    length: Option<Length>,
+    /// True if the length is not written yet.
+    is_longer: bool,
+}
+
+impl Batch {
+    /// A command has begun.
+    pub(super) fn begin(&self) {
+        for known in self.known.borrow_mut().values_mut() {
+            known.before = known.log;
+        }
+    }
+
+    /// The running command is taken back: lengths are what they were, and what it may have made is forgotten.
+    pub(super) fn take_back(&self) {
+        self.known.borrow_mut().retain(|_, known| {
+            known.log = known.before;
+            known.log.is_longer
+        });
+    }
+
+    /// Writes what is left to be written, before the commit.
+    pub(super) fn close(&self, conn: &Connection) -> Result<(), StoreError> {
+        for (tenant, known) in self.known.borrow().iter() {
+            if let Log { length: Some(length), is_longer: true } = known.log {
+                length.write(conn, tenant, &known.keys)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// One command's view of the database.
 pub(super) struct Session<'c> {
     pub(super) conn: &'c Connection,
     keyring: &'c Keyring,
+    batch: &'c Batch,
 }
 
 /// The part of one tenant. Everything that touches personal data starts from here, so no query is without a tenant.
@@ -21,20 +74,24 @@ pub(super) struct Tenancy<'c> {
     pub(super) keyring: &'c Keyring,
     pub(super) tenant: TenantId,
     pub(super) keys: Arc<TenantKeys>,
+    batch: &'c Batch,
 }
 
 impl<'c> Session<'c> {
-    pub(super) fn new(conn: &'c Connection, keyring: &'c Keyring) -> Self {
-        Self { conn, keyring }
+    pub(super) fn new(conn: &'c Connection, keyring: &'c Keyring, batch: &'c Batch) -> Self {
+        Self { conn, keyring, batch }
     }
 
     /// A tenant about which something was written before.
     pub(super) fn known(&self, tenant: &TenantId) -> Result<Option<Tenancy<'c>>, StoreError> {
+        let met = self.batch.known.borrow().get(tenant).map(|known| Arc::clone(&known.keys));
+        if let Some(keys) = met {
+            return Ok(Some(self.tenancy(tenant, keys)));
+        }
         let mut select = self.conn.prepare_cached("SELECT wrapped FROM tenant_keys WHERE tenant = ?1")?;
         let wrapped: Option<Vec<u8>> = select.query_row([tenant.as_str()], |row| row.get(0)).optional()?;
         let Some(wrapped) = wrapped else { return Ok(None) };
-        let keys = self.keyring.tenant(tenant, &wrapped)?;
-        Ok(Some(Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys }))
+        Ok(Some(self.meet(tenant, &wrapped)?))
     }
 
     /// A tenant to write about; its key is made with the first thing that is written.
@@ -46,10 +103,42 @@ impl<'c> Session<'c> {
         self.conn
             .prepare_cached("INSERT INTO tenant_keys (tenant, wrapped) VALUES (?1, ?2)")?
             .execute((tenant.as_str(), &wrapped))?;
-        let keys = self.keyring.tenant(tenant, &wrapped)?;
-        let made = Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys };
+        let made = self.meet(tenant, &wrapped)?;
         // From here on the log is there, if only with no leaf in it: it can be missed.
-        Length::EMPTY.write(&made)?;
+        Length::EMPTY.write(self.conn, tenant, &made.keys)?;
         Ok(made)
+    }
+
+    fn meet(&self, tenant: &TenantId, wrapped: &[u8]) -> Result<Tenancy<'c>, StoreError> {
+        let keys = self.keyring.tenant(tenant, wrapped)?;
+        let known = Known { keys: Arc::clone(&keys), log: Log::default(), before: Log::default() };
+        self.batch.known.borrow_mut().insert(tenant.clone(), known);
+        Ok(self.tenancy(tenant, keys))
+    }
+
+    fn tenancy(&self, tenant: &TenantId, keys: Arc<TenantKeys>) -> Tenancy<'c> {
+        Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys, batch: self.batch }
+    }
+}
+
+impl Tenancy<'_> {
+    /// The length of the tenant's log.
+    pub(super) fn length(&self) -> Result<Length, StoreError> {
+        let met = self.batch.known.borrow().get(&self.tenant).and_then(|known| known.log.length);
+        if let Some(length) = met {
+            return Ok(length);
+        }
+        let length = Length::read(self)?;
+        if let Some(known) = self.batch.known.borrow_mut().get_mut(&self.tenant) {
+            known.log.length = Some(length);
+        }
+        Ok(length)
+    }
+
+    /// The new length of the tenant's log, which counts for the commands after this one and is written with the last.
+    pub(super) fn set_length(&self, length: Length) {
+        if let Some(known) = self.batch.known.borrow_mut().get_mut(&self.tenant) {
+            known.log = Log { length: Some(length), is_longer: true };
+        }
     }
 }

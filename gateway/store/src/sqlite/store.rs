@@ -15,7 +15,7 @@ use tsunagi_core::registry::RegistryEntries;
 
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
-use super::session::Session;
+use super::session::{Batch, Session};
 use super::verify::{Check, Finding};
 use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
@@ -70,10 +70,12 @@ impl SqliteStore {
         prepare_once(&conn)?;
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;
-            migrate::migrate(&Session::new(&conn, &keyring))?;
+            let batch = Batch::default();
+            migrate::migrate(&Session::new(&conn, &keyring, &batch))?;
+            batch.close(&conn)?;
             conn.execute_batch("COMMIT")?;
         }
-        migrate::check_master_key(&Session::new(&conn, &keyring))?;
+        migrate::check_master_key(&Session::new(&conn, &keyring, &Batch::default()))?;
         Ok(Self { readers, committer: Committer::start(conn, keyring)? })
     }
 

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tsunagi_core::id::TenantId;
 
 use super::{keyring, open};
 use crate::contract::given::*;
 use crate::sqlite::SqliteStore;
+use crate::sqlite::audit::append_one;
 use crate::{Accepted, Note, Store, StoreAdmin, StoreError};
 
 /// Holds the writer inside a command until the returned end is used or dropped.
@@ -64,6 +66,10 @@ async fn a_command_that_fails_is_rolled_back_alone() {
             store
                 .write::<(), _>(move |session| {
                     session.conn.execute("UPDATE registry_version SET version = 99", []).unwrap();
+                    // A leaf in a log that others write to in the same transaction, and one in a log that is new.
+                    for tenant in [aoi(), kita()] {
+                        append_one(&session.enter(&tenant)?, &event(9))?;
+                    }
                     assert!(!panics, "on purpose");
                     Err(StoreError::Stale)
                 })
@@ -71,11 +77,23 @@ async fn a_command_that_fails_is_rolled_back_alone() {
         });
     }
     tokio::task::yield_now().await;
+    let later = {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move { store.accept(&aoi(), whole(head(9), vec![row(1, vaccination(9))])).await })
+    };
+    tokio::task::yield_now().await;
     release.send(()).unwrap();
     assert!(good.join_all().await.into_iter().all(|outcome| outcome.is_ok()));
+    assert!(later.await.unwrap().is_ok());
     assert!(bad.join_all().await.into_iter().all(|outcome| outcome.is_err()));
     assert_eq!(store.registry().await.unwrap().0, 0);
     store.ready().await.unwrap();
+    assert_eq!(store.logs().await.unwrap(), [aoi(), TenantId::hub()]);
+    let shared: Shared = store;
+    assert_eq!(events(&shared, &aoi()).await.len(), 4);
+    seal(&shared, &aoi(), 4).await;
+    let verdict = shared.verify(&aoi(), &signer().public_key(), &|_| ()).await.unwrap();
+    assert_eq!((verdict.fault, verdict.leaves), (None, 4));
 }
 
 #[tokio::test]
