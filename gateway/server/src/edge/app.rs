@@ -71,7 +71,7 @@ pub(super) async fn records(
         end_user: Some(sign_in.pseudonym()),
         action: Action::LookupAnswered,
     };
-    let parts = look_up_linked(&gateway, &call, &inquiry, &sign_in, only.as_ref(), &Envelope::Batch).await?;
+    let parts = look_up_linked(&gateway, &call, &inquiry, &sign_in, only.as_ref(), Some(&Envelope::Batch)).await?;
     if parts.is_empty() {
         return Err(Refused(Refusal::NotAvailable));
     }

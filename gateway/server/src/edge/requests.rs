@@ -81,19 +81,13 @@ pub(super) struct Answered {
 impl Answered {
     /// Takes the encoded bytes over as they are; the channel's layout must be of a JSON format.
     pub(super) fn of(part: Part) -> Result<Self, Refused> {
-        let (_, bytes) = part.call.into_payload();
-        let content = String::from_utf8(bytes).ok().and_then(|text| RawValue::from_string(text).ok());
+        let channel = part.channel.clone();
+        let content = String::from_utf8(part.into_bytes()?).ok().and_then(|text| RawValue::from_string(text).ok());
         let content = content.ok_or_else(|| {
-            tracing::error!(channel = %part.channel.id, "the channel's layout is not of a JSON format");
+            tracing::error!(channel = %channel.id, "the channel's layout is not of a JSON format");
             Refused(Refusal::Internal)
         })?;
-        Ok(Self {
-            subject: None,
-            tenant: part.channel.tenant,
-            kind: part.channel.kind,
-            layout: part.channel.layout,
-            content,
-        })
+        Ok(Self { subject: None, tenant: channel.tenant, kind: channel.kind, layout: channel.layout, content })
     }
 }
 

@@ -48,7 +48,7 @@ struct Found {
     channel: Channel,
     records: Vec<HeldRecord>,
     hides: BTreeSet<FieldKey>,
-    call: PermittedCall,
+    call: Option<PermittedCall>,
 }
 
 /// What one channel yielded.
@@ -61,8 +61,15 @@ pub struct Part {
     pub records: Vec<HeldRecord>,
     /// The fields of the kind that the permit does not cover, whether any record has them or not.
     pub hides: BTreeSet<FieldKey>,
+    /// The bytes, in the channel's layout, where an envelope was named for them.
+    call: Option<PermittedCall>,
+}
+
+impl Part {
     /// The bytes, in the channel's layout.
-    pub call: PermittedCall,
+    pub fn into_bytes(self) -> Result<Vec<u8>, Refusal> {
+        self.call.map(|call| call.into_payload().1).ok_or(Refusal::Internal)
+    }
 }
 
 impl From<Found> for Part {
@@ -89,14 +96,14 @@ pub fn tenants(channels: &[Channel]) -> BTreeSet<&TenantId> {
     channels.iter().map(|channel| &channel.tenant).collect()
 }
 
-/// Asks every tenant of the channels, one at a time, and gives what may be seen. When it returns, the leaf of every
-/// disclosure and of every refusal is on disk.
+/// Asks every tenant of the channels, one at a time, and gives what may be seen; in bytes too, where an envelope is named
+/// for them. When it returns, the leaf of every disclosure and of every refusal is on disk.
 pub async fn look_up(
     gateway: &Gateway,
     call: &Call,
     inquiry: &Inquiry<'_>,
     subject: &SubjectRef,
-    envelope: &Envelope,
+    envelope: Option<&Envelope>,
 ) -> Result<Vec<Part>, Refusal> {
     reaches_somebody(gateway, call, inquiry).await?;
     let mut parts = Vec::new();
@@ -114,7 +121,7 @@ pub async fn look_up_linked(
     inquiry: &Inquiry<'_>,
     sign_in: &SignIn,
     only: Option<&SubjectKey>,
-    envelope: &Envelope,
+    envelope: Option<&Envelope>,
 ) -> Result<Vec<Part>, Refusal> {
     reaches_somebody(gateway, call, inquiry).await?;
     let mut parts = Vec::new();
@@ -146,7 +153,7 @@ pub async fn look_up_in(
     call: &Call,
     inquiry: &Inquiry<'_>,
     (tenant, subject): (&TenantId, &SubjectRef),
-    envelope: &Envelope,
+    envelope: Option<&Envelope>,
 ) -> Result<Vec<Part>, Refusal> {
     let tables = gateway.tables.load_full();
     let channels: Vec<&Channel> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
@@ -198,7 +205,7 @@ struct Asked<'a> {
     inquiry: &'a Inquiry<'a>,
     tables: &'a Arc<Tables>,
     channel: &'a Channel,
-    envelope: &'a Envelope,
+    envelope: Option<&'a Envelope>,
 }
 
 impl Asked<'_> {
@@ -260,12 +267,12 @@ impl Asked<'_> {
         let records = disclosure.records().to_vec();
         let hidden = kind.fields.iter().filter(|field| !disclosure.permit().covers(field));
         let hides = hidden.map(|field| field.key.clone()).collect();
-        let call = self.encode(disclosure)?;
+        let call = self.envelope.map(|envelope| self.encode(disclosure, envelope)).transpose()?;
         Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, hides, call }))
     }
 
     /// Localizes and encodes what a disclosure holds, and binds the bytes to it.
-    fn encode(&self, disclosure: Disclosure) -> Result<PermittedCall, Refusal> {
+    fn encode(&self, disclosure: Disclosure, envelope: &Envelope) -> Result<PermittedCall, Refusal> {
         let Self { gateway, tables, channel, .. } = self;
         let today = self.call.today;
         let layout = tables.layout(&channel.layout).ok_or(Refusal::Internal)?;
@@ -280,7 +287,7 @@ impl Asked<'_> {
             documents.push(with_id(document, held));
         }
         let adapter = adapter(layout.format()).map_err(|_| Refusal::Internal)?;
-        let shape = shape(layout, self.envelope.clone());
+        let shape = shape(layout, envelope.clone());
         let bytes = adapter.encode(&documents, &shape).map_err(|faults| {
             gateway.coverage.add_unmappable(today, &channel.id, adapter, (&documents, &shape));
             tracing::error!(layout = %layout.id(), faults = faults.len(), "a record cannot be written in this charset");

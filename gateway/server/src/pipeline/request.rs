@@ -109,7 +109,7 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             answered.ledger.push(line(LedgerOutcome::NotAsked, None, 0));
             continue;
         }
-        let asking = look_up_in(gateway, call, &inquiry, (tenant, &asked.subject), &Envelope::Batch);
+        let asking = look_up_in(gateway, call, &inquiry, (tenant, &asked.subject), Some(&Envelope::Batch));
         match tokio::time::timeout(TENANT_DEADLINE, asking).await {
             Err(_) => answered.ledger.push(line(LedgerOutcome::TimedOut, None, 0)),
             Ok(parts) => {

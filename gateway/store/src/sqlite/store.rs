@@ -87,6 +87,18 @@ impl SqliteStore {
         self.committer.write(command).await
     }
 
+    /// For what is found by its key, however large the database is; see [`Readers::look`].
+    async fn look<T, F>(&self, query: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        match &self.readers {
+            Some(readers) => readers.look(query),
+            None => self.committer.read(query).await,
+        }
+    }
+
     pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -120,7 +132,7 @@ impl Store for SqliteStore {
         kinds: &[KindName],
     ) -> Result<Option<Held>, StoreError> {
         let (tenant, subject, kinds) = (tenant.clone(), subject.clone(), kinds.iter().cloned().collect());
-        self.read(move |session| held::held(session, &tenant, &subject, &kinds)).await
+        self.look(move |session| held::held(session, &tenant, &subject, &kinds)).await
     }
 
     async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError> {
@@ -167,7 +179,7 @@ impl Store for SqliteStore {
 
     async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
         let (tenant, issuer, sub) = (tenant.clone(), issuer.to_owned(), sub.to_owned());
-        self.read(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
+        self.look(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
     }
 
     async fn exchange(

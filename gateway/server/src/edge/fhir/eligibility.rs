@@ -9,7 +9,6 @@ use axum::extract::State;
 use http::{HeaderMap, Response, StatusCode};
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use tsunagi_adapters::Envelope;
 use tsunagi_core::audit::Action;
 use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::id::{KindName, SubjectKey};
@@ -81,8 +80,7 @@ pub(in crate::edge) async fn answer(
         end_user: None,
         action: Action::LookupAnswered,
     };
-    let envelope = Envelope::Search { resource_type: "Coverage".to_owned() };
-    let parts = look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(identifier), &envelope).await?;
+    let parts = look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(identifier), None).await?;
     let rights: Vec<Right> = parts
         .iter()
         .flat_map(|part| {

@@ -59,8 +59,8 @@ pub(in crate::edge) async fn search(
     };
     let envelope = Envelope::Search { resource_type };
     let parts = match (&sign_in, named) {
-        (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, &envelope).await?,
-        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), &envelope).await?,
+        (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, Some(&envelope)).await?,
+        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), Some(&envelope)).await?,
         (None, None) => return Err(query_needs_subject()),
     };
     let found = join(parts)?;
@@ -95,12 +95,11 @@ pub(in crate::edge) async fn one(
         action: Action::LookupAnswered,
     };
     let parts = match &sign_in {
-        Some(sign_in) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, &Envelope::Single).await?,
-        None => look_up(&gateway, &call, &inquiry, &SubjectRef::Record(id.clone()), &Envelope::Single).await?,
+        Some(sign_in) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, Some(&Envelope::Single)).await?,
+        None => look_up(&gateway, &call, &inquiry, &SubjectRef::Record(id.clone()), Some(&Envelope::Single)).await?,
     };
     let part = parts.into_iter().next().ok_or(Refused(Refusal::NotAvailable))?;
-    let (_, bytes) = part.call.into_payload();
-    Ok(answer::bytes_of(StatusCode::OK, MEDIA_TYPE, bytes))
+    Ok(answer::bytes_of(StatusCode::OK, MEDIA_TYPE, part.into_bytes()?))
 }
 
 /// Which way an answer to this caller would go.
@@ -148,7 +147,7 @@ fn join(parts: Vec<Part>) -> Result<Searchset, Refused> {
         entry: Vec::new(),
     };
     for part in parts {
-        let (_, bytes) = part.call.into_payload();
+        let bytes = part.into_bytes()?;
         let one: Searchset = serde_json::from_slice(&bytes).map_err(|error| {
             tracing::error!(%error, "an encoded searchset cannot be read back");
             Refused(Refusal::Internal)

@@ -10,7 +10,6 @@ use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use tsunagi_adapters::Envelope;
 use tsunagi_core::audit::Action;
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::FieldKey;
@@ -55,10 +54,9 @@ pub(in crate::edge) async fn search(
         end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
     };
-    let envelope = Envelope::Search { resource_type: "Immunization".to_owned() };
     let parts = match (&sign_in, named) {
-        (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, &envelope).await?,
-        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), &envelope).await?,
+        (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, None).await?,
+        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), None).await?,
         (None, None) => return Err(query_needs_subject()),
     };
     let writer = Writer { call: &call, tables: &tables, asked: &asked };
