@@ -77,6 +77,7 @@ impl<'t, 'c> Leaves<'t, 'c> {
                 "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
             .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, nanos(event.at)))?;
+        self.tenancy.has_passed(nanos(event.at));
         self.length.size = index + 1;
         Ok(index)
     }

@@ -8,9 +8,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::session::{Batch, Session};
+use super::session::{Batch, Common, Session};
 use crate::error::StoreError;
-use crate::keys::Keyring;
 
 /// Hands commands to the writing thread. Dropping it lets the thread finish what is waiting, and waits for that.
 pub(super) struct Committer {
@@ -27,13 +26,13 @@ enum Work {
 
 impl Committer {
     /// Starts the thread.
-    pub(super) fn start(conn: Connection, keyring: Arc<Keyring>) -> Result<Self, StoreError> {
+    pub(super) fn start(conn: Connection, common: Arc<Common>) -> Result<Self, StoreError> {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
-            .spawn(move || Writer { conn, keyring, commits: counter }.run(inbox))
+            .spawn(move || Writer { conn, common, commits: counter }.run(inbox))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
@@ -127,7 +126,7 @@ where
 
 struct Writer {
     conn: Connection,
-    keyring: Arc<Keyring>,
+    common: Arc<Common>,
     commits: Arc<AtomicU64>,
 }
 
@@ -137,7 +136,7 @@ impl Writer {
         while let Some(work) = next.take() {
             match work {
                 Work::Read(mut query) => {
-                    query.run(&Session::new(&self.conn, &self.keyring, &Batch::default()));
+                    query.run(&Session::new(&self.conn, &self.common, &Batch::default()));
                     query.answer(None);
                 }
                 Work::Write(first) => {
@@ -178,7 +177,7 @@ impl Writer {
         for command in batch {
             self.step("SAVEPOINT command")?;
             shared.begin();
-            if !command.run(&Session::new(&self.conn, &self.keyring, &shared)) {
+            if !command.run(&Session::new(&self.conn, &self.common, &shared)) {
                 shared.take_back();
                 // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself: then
                 // the commands before are gone too, and this step fails.

@@ -74,7 +74,7 @@ impl Tenancy<'_> {
     /// The directives of a subject, oldest id first: all that may still be in force, and the newest of those that have
     /// ended. A subject with a consent for every visit would otherwise make each lookup slower than the one before.
     pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<Directive>, StoreError> {
-        let past = self.past()?;
+        let past = self.past();
         let mut lasting = self.conn.prepare_cached(
             "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
              WHERE tenant = ?1 AND subject = ?2 AND ends_at > ?3",
@@ -89,14 +89,6 @@ impl Tenancy<'_> {
         self.open_directives(subject, ended.query((of.0, of.1, past, ENDED))?, &mut all)?;
         all.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(all)
-    }
-
-    /// A moment that has passed for certain: the log was written to then.
-    fn past(&self) -> Result<i64, StoreError> {
-        let mut select = self
-            .conn
-            .prepare_cached("SELECT written_at FROM audit_leaves WHERE tenant = ?1 ORDER BY idx DESC LIMIT 1")?;
-        Ok(select.query_row([self.tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(i64::MIN))
     }
 
     fn open_directives(

@@ -8,22 +8,21 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
-use super::session::{Batch, Session};
+use super::session::{Batch, Common, Session};
 use crate::error::StoreError;
-use crate::keys::Keyring;
 
 /// A pool of read-only connections; a query takes one and sees one state of the database.
 pub(super) struct Readers {
     path: PathBuf,
-    keyring: Arc<Keyring>,
+    common: Arc<Common>,
     idle: Mutex<Vec<Connection>>,
     slots: Semaphore,
 }
 
 impl Readers {
     /// A pool on a file that exists.
-    pub(super) fn new(path: PathBuf, keyring: Arc<Keyring>) -> Self {
-        Self { path, keyring, idle: Mutex::new(Vec::new()), slots: Semaphore::new(CONNECTIONS) }
+    pub(super) fn new(path: PathBuf, common: Arc<Common>) -> Self {
+        Self { path, common, idle: Mutex::new(Vec::new()), slots: Semaphore::new(CONNECTIONS) }
     }
 
     /// Runs a query that finds its few rows by their keys, on the caller's own thread: it takes less time than another
@@ -52,7 +51,7 @@ impl Readers {
             None => self.connect()?,
         };
         conn.prepare_cached("BEGIN")?.execute([])?;
-        let answer = query(&Session::new(&conn, &self.keyring, &Batch::default()));
+        let answer = query(&Session::new(&conn, &self.common, &Batch::default()));
         // Nothing was written, so there is nothing to lose; a connection that cannot end its transaction is closed.
         let ended = conn.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok();
         if ended {
@@ -65,6 +64,8 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&self.path, flags)?;
         conn.busy_timeout(BUSY)?;
+        // Every commit of the writer takes a reader's own pages from it: those of the file are read where they lie.
+        conn.execute_batch(MAPPED)?;
         prepare_once(&conn)?;
         Ok(conn)
     }
@@ -77,6 +78,8 @@ pub(super) fn prepare_once(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How much of the file is mapped into memory at most, in bytes: as much as SQLite allows.
+const MAPPED: &str = "PRAGMA mmap_size = 2147418112";
 /// How many queries run at once.
 const CONNECTIONS: usize = 8;
 /// How long a connection waits for another process's lock.

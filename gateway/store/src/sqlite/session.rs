@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::id::TenantId;
@@ -10,6 +11,19 @@ use tsunagi_core::id::TenantId;
 use super::audit::Length;
 use crate::error::StoreError;
 use crate::keys::{Keyring, TenantKeys};
+
+/// What all connections of one process have in common.
+pub(super) struct Common {
+    pub(super) keyring: Keyring,
+    /// The newest moment at which a leaf was written here, in nanoseconds: one that has passed for certain.
+    past: AtomicI64,
+}
+
+impl Common {
+    pub(super) fn new(keyring: Keyring) -> Self {
+        Self { keyring, past: AtomicI64::new(i64::MIN) }
+    }
+}
 
 /// What the commands of one transaction have in common: read once, and where it grew with each of them, written once
 /// by [`Batch::close`]. The write lock is held meanwhile, so that nobody else changes it.
@@ -64,7 +78,7 @@ impl Batch {
 /// One command's view of the database.
 pub(super) struct Session<'c> {
     pub(super) conn: &'c Connection,
-    keyring: &'c Keyring,
+    common: &'c Common,
     batch: &'c Batch,
 }
 
@@ -74,12 +88,13 @@ pub(super) struct Tenancy<'c> {
     pub(super) keyring: &'c Keyring,
     pub(super) tenant: TenantId,
     pub(super) keys: Arc<TenantKeys>,
+    past: &'c AtomicI64,
     batch: &'c Batch,
 }
 
 impl<'c> Session<'c> {
-    pub(super) fn new(conn: &'c Connection, keyring: &'c Keyring, batch: &'c Batch) -> Self {
-        Self { conn, keyring, batch }
+    pub(super) fn new(conn: &'c Connection, common: &'c Common, batch: &'c Batch) -> Self {
+        Self { conn, common, batch }
     }
 
     /// A tenant about which something was written before.
@@ -99,7 +114,7 @@ impl<'c> Session<'c> {
         if let Some(known) = self.known(tenant)? {
             return Ok(known);
         }
-        let wrapped = self.keyring.make_tenant_key(tenant)?;
+        let wrapped = self.common.keyring.make_tenant_key(tenant)?;
         self.conn
             .prepare_cached("INSERT INTO tenant_keys (tenant, wrapped) VALUES (?1, ?2)")?
             .execute((tenant.as_str(), &wrapped))?;
@@ -110,18 +125,29 @@ impl<'c> Session<'c> {
     }
 
     fn meet(&self, tenant: &TenantId, wrapped: &[u8]) -> Result<Tenancy<'c>, StoreError> {
-        let keys = self.keyring.tenant(tenant, wrapped)?;
+        let keys = self.common.keyring.tenant(tenant, wrapped)?;
         let known = Known { keys: Arc::clone(&keys), log: Log::default(), before: Log::default() };
         self.batch.known.borrow_mut().insert(tenant.clone(), known);
         Ok(self.tenancy(tenant, keys))
     }
 
     fn tenancy(&self, tenant: &TenantId, keys: Arc<TenantKeys>) -> Tenancy<'c> {
-        Tenancy { conn: self.conn, keyring: self.keyring, tenant: tenant.clone(), keys, batch: self.batch }
+        let Common { keyring, past } = self.common;
+        Tenancy { conn: self.conn, keyring, tenant: tenant.clone(), keys, past, batch: self.batch }
     }
 }
 
 impl Tenancy<'_> {
+    /// A moment that has passed for certain: something was written to a log then. Long ago, until something is.
+    pub(super) fn past(&self) -> i64 {
+        self.past.load(Ordering::Relaxed)
+    }
+
+    /// This moment has passed.
+    pub(super) fn has_passed(&self, nanos: i64) {
+        self.past.fetch_max(nanos, Ordering::Relaxed);
+    }
+
     /// The length of the tenant's log.
     pub(super) fn length(&self) -> Result<Length, StoreError> {
         let met = self.batch.known.borrow().get(&self.tenant).and_then(|known| known.log.length);

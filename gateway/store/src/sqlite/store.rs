@@ -15,7 +15,7 @@ use tsunagi_core::registry::RegistryEntries;
 
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
-use super::session::{Batch, Session};
+use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
 use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
@@ -41,14 +41,14 @@ impl SqliteStore {
         let conn = Connection::open(path)?;
         conn.busy_timeout(BUSY)?;
         conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-        let keyring = Arc::new(keyring);
-        let readers = Readers::new(path.to_path_buf(), Arc::clone(&keyring));
-        Self::start(conn, keyring, Some(Arc::new(readers)))
+        let common = Arc::new(Common::new(keyring));
+        let readers = Readers::new(path.to_path_buf(), Arc::clone(&common));
+        Self::start(conn, common, Some(Arc::new(readers)))
     }
 
     /// Opens a store that ends with this value.
     pub fn open_in_memory(keyring: Keyring) -> Result<Self, StoreError> {
-        Self::start(Connection::open_in_memory()?, Arc::new(keyring), None)
+        Self::start(Connection::open_in_memory()?, Arc::new(Common::new(keyring)), None)
     }
 
     /// How many write transactions were committed since the store was opened. Under load it grows more slowly than
@@ -59,7 +59,7 @@ impl SqliteStore {
 
     pub(super) fn start(
         conn: Connection,
-        keyring: Arc<Keyring>,
+        common: Arc<Common>,
         readers: Option<Arc<Readers>>,
     ) -> Result<Self, StoreError> {
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
@@ -71,12 +71,12 @@ impl SqliteStore {
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;
             let batch = Batch::default();
-            migrate::migrate(&Session::new(&conn, &keyring, &batch))?;
+            migrate::migrate(&Session::new(&conn, &common, &batch))?;
             batch.close(&conn)?;
             conn.execute_batch("COMMIT")?;
         }
-        migrate::check_master_key(&Session::new(&conn, &keyring, &Batch::default()))?;
-        Ok(Self { readers, committer: Committer::start(conn, keyring)? })
+        migrate::check_master_key(&Session::new(&conn, &common, &Batch::default()))?;
+        Ok(Self { readers, committer: Committer::start(conn, common)? })
     }
 
     pub(super) async fn write<T, F>(&self, command: F) -> Result<T, StoreError>

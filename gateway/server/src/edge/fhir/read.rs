@@ -60,7 +60,9 @@ pub(in crate::edge) async fn search(
     let envelope = Envelope::Search { resource_type };
     let parts = match (&sign_in, named) {
         (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, Some(&envelope)).await?,
-        (None, Some(named)) => look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), Some(&envelope)).await?,
+        (None, Some(named)) => {
+            look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(named), Some(&envelope)).await?
+        }
         (None, None) => return Err(query_needs_subject()),
     };
     let found = join(parts)?;

@@ -11,6 +11,7 @@ use tsunagi_core::registry::RegistryEntries;
 use super::keyring;
 use crate::contract::given::*;
 use crate::sqlite::SqliteStore;
+use crate::sqlite::session::Common;
 use crate::{DeliveryFilter, Link, NewRecord, Note, Relationship, RowPage, SettledState, SubjectRef};
 
 /// Every statement that was run, with the steps of SQLite's machine that it took so far.
@@ -27,7 +28,7 @@ fn watched() -> (Arc<SqliteStore>, Statements) {
         }
     };
     conn.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(watch)).unwrap();
-    let store = SqliteStore::start(conn, Arc::new(keyring()), None).unwrap();
+    let store = SqliteStore::start(conn, Arc::new(Common::new(keyring())), None).unwrap();
     // The tables are there now; how they were made does not count.
     statements.lock().unwrap().clear();
     (Arc::new(store), statements)
