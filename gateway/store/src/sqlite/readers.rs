@@ -64,8 +64,6 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(&self.path, flags)?;
         conn.busy_timeout(BUSY)?;
-        // Every commit of the writer takes a reader's own pages from it: those of the file are read where they lie.
-        conn.execute_batch(MAPPED)?;
         prepare_once(&conn)?;
         Ok(conn)
     }
@@ -78,8 +76,6 @@ pub(super) fn prepare_once(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How much of the file is mapped into memory at most, in bytes: as much as SQLite allows.
-const MAPPED: &str = "PRAGMA mmap_size = 2147418112";
 /// How many queries run at once.
 const CONNECTIONS: usize = 8;
 /// How long a connection waits for another process's lock.
