@@ -6,6 +6,7 @@ use http::Method;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tsunagi_core::audit::Action;
 use tsunagi_tests::frames::{self, frame};
 use tsunagi_tests::{Pair, Setup, TestGateway};
 
@@ -169,6 +170,58 @@ async fn one_participant_has_so_many_connections_whatever_certificates_it_shows(
     old.get("/fhir/metadata").await.expect(200);
     let (_, metrics) = hub.operations("/metrics").await;
     assert!(metrics.contains("tsunagi_connections_refused_total{reason=\"participant\"}"), "{metrics}");
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_participant_has_so_many_requests_under_way() {
+    let hub = Setup::new().set("edge.max_requests_per_peer", 2).start().await;
+    let city = hub.partner("city-oita");
+    let head = "POST /v1/mailbox/ack HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{";
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = city.connect(&[b"http/1.1"]).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    // As soon as the hub has read both heads.
+    let crowded = loop {
+        let reply = city.get("/fhir/metadata").await;
+        if reply.status == 429 {
+            break reply;
+        }
+    };
+    assert_eq!(crowded.header("retry-after"), "1");
+    hub.partner("city-hakodate").get("/fhir/metadata").await.expect(200);
+    for mut stream in open {
+        stream.write_all(b"\"batch\": null}").await.unwrap();
+        assert!(to_the_end(&mut stream).await.starts_with("HTTP/1.1 4"));
+    }
+    city.get("/fhir/metadata").await.expect(200);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_again_and_again_does_not_fill_the_log() {
+    let hub = Setup::new().set("edge.rate_per_second", 100_000).set("edge.rate_burst", 100_000).start().await;
+    let city = std::sync::Arc::new(hub.partner("city-oita"));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let city = city.clone();
+        tasks.spawn(async move {
+            let mut later = 0;
+            for _ in 0..200 {
+                let reply = city.send(Method::POST, "/v1/requests", &[("content-type", "application/json")], "{").await;
+                later += usize::from(reply.status == 429);
+            }
+            later
+        });
+    }
+    let later: usize = tasks.join_all().await.into_iter().sum();
+    let kept = hub.log("hub").await.events.iter().filter(|event| event.action == Action::ExchangeRefused).count();
+    assert_eq!(kept + later, 1_600);
+    assert!(later > 400, "only {later} were told to come later");
+    city.get("/v1/mailbox").await.expect(204);
     hub.finish().await;
 }
 

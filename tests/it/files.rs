@@ -110,6 +110,41 @@ async fn a_file_that_breaks_its_bounds_is_refused_and_leaves_nothing_it_should_n
     hub.finish().await;
 }
 
+/// Somebody else's file, or none at all: what cannot be taken is not kept row by row without end.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_file_of_which_nothing_can_be_taken_the_rest_is_not_read() {
+    let hub = TestGateway::start().await;
+    let city = hub.partner("city-oita");
+    let junk = |rows: usize| cp932(&format!("{}\r\n{}", bulk::header(), "x\r\n".repeat(rows)));
+    let short = send(&city, "short", junk(1_000)).await.expect(202).json();
+    assert_eq!((&short["rows"], &short["refused"]), (&1_000.into(), &1_000.into()), "{short}");
+    let long = send(&city, "long", junk(20_000)).await.expect(400);
+    assert_eq!(long.code(), "malformed");
+    let leaves = hub.log("oita").await.of(long.exchange()).len() + hub.log("hub").await.of(long.exchange()).len();
+    assert!((1_024..1_400).contains(&leaves), "{leaves} leaves");
+    let page = city.get(&format!("/v1/exchanges/{}?limit=1000&after=1000", long.exchange())).await.expect(200).json();
+    assert!(page["rows"].as_array().unwrap().len() < 300, "{page}");
+    // One row in a thousand that can be taken is a file to repair.
+    let mut mixed = file(1);
+    mixed.extend_from_slice(&cp932(&"x\r\n".repeat(1_500)));
+    assert_eq!(send(&city, "mixed", mixed).await.expect(202).json()["refused"], 1_500);
+    hub.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_body_with_too_many_rows_none_is_kept() {
+    let hub = Setup::new().set("edge.max_rows", 300).start().await;
+    let city = hub.partner("city-oita");
+    let many = serde_json::Value::Array(vec![serde_json::json!({}); 301]);
+    let refused = city.post("/pmh/v1/medicalSubsidy/registrationTasks", &many).await.expect(413);
+    assert_eq!(refused.code(), "too_large");
+    assert_eq!(city.get(&format!("/v1/exchanges/{}", refused.exchange())).await.status, 404);
+    let leaves: usize =
+        [hub.log("oita").await, hub.log("hub").await].iter().map(|log| log.of(refused.exchange()).len()).sum();
+    assert_eq!(leaves, 1);
+    hub.finish().await;
+}
+
 /// A file without a header has a person in its first line: nothing of it is kept or repeated.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_a_header_is_refused_without_a_word_of_it() {

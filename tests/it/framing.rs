@@ -48,6 +48,8 @@ async fn ambiguous_framing_is_400_and_the_end_of_the_connection() {
         ("a fragment in the target", raw("GET /fhir/metadata#frag HTTP/1.1\r\nHost: localhost\r\n\r\n")),
         ("a tunnel", raw("CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n")),
         ("no host", raw("GET /fhir/metadata HTTP/1.1\r\nAccept: */*\r\n\r\n")),
+        ("a host with somebody before it", raw("GET /fhir/metadata HTTP/1.1\r\nHost: a@localhost\r\n\r\n")),
+        ("a list of hosts", raw("GET /fhir/metadata HTTP/1.1\r\nHost: localhost, b\r\n\r\n")),
         ("two hosts", raw("GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n")),
         ("a line end of LF alone", raw("POST /v1/mailbox/ack HTTP/1.1\nHost: localhost\r\n\r\n")),
         ("a head end of LF alone", raw("GET /fhir/metadata HTTP/1.1\r\nHost: localhost\r\n\n")),

@@ -169,6 +169,11 @@ async fn a_second_ca_of_the_hub_is_let_in_by_files_alone() {
     hub.running.gateway.reload_trust().unwrap();
     hub.partner_with(&pair).get("/fhir/metadata").await.expect(200);
     hub.partner("city-oita").get("/fhir/metadata").await.expect(200);
+    // A link that leads nowhere is a file that is missing: nothing is taken over, and nobody is locked out.
+    std::fs::rename(folder.join("ca-2"), folder.join("elsewhere")).unwrap();
+    hub.running.gateway.reload_trust().expect_err("a dangling link");
+    assert_eq!(hub.partner_with(&pair).refusal().await, None);
+    std::fs::rename(folder.join("elsewhere"), folder.join("ca-2")).unwrap();
     let mut second = Authority::open(&folder.join("ca-2")).unwrap();
     let serial = second.list().unwrap()[0].serial.clone();
     second.revoke(&serial, Reason::Superseded, now).unwrap();

@@ -19,7 +19,7 @@ use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::send::Transport;
-use crate::edge::limits::{BodyBudget, Connections, Handshakes, RateLimits};
+use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
@@ -54,7 +54,9 @@ pub struct Gateway {
     /// Room on disk for files on their way in.
     pub files: BodyBudget,
     /// Connections of each participant.
-    pub connections: Arc<Connections>,
+    pub connections: Arc<Places>,
+    /// Requests under way of each participant.
+    pub requests: Arc<Places>,
     /// Places for connections in all.
     pub places: Arc<Semaphore>,
     /// Handshakes under way.
@@ -99,6 +101,7 @@ impl Gateway {
             bodies: BodyBudget::new(config.edge.max_body_bytes_at_once, config.edge.max_body_bytes),
             files: BodyBudget::new(config.edge.max_file_bytes_at_once, config.edge.max_file_bytes),
             connections: Arc::default(),
+            requests: Arc::default(),
             sealing: SealingState::default(),
             coverage: Unwritten::default(),
             expiry: ExpiryState::default(),

@@ -27,6 +27,7 @@ pub struct EdgeConfig {
     pub crl_tolerance: Duration,
     pub max_connections: usize,
     pub max_connections_per_peer: usize,
+    pub max_requests_per_peer: usize,
     pub max_handshakes: usize,
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
@@ -111,6 +112,7 @@ impl EdgeConfig {
             crl_tolerance: Duration::from_secs(raw.crl_tolerance_secs),
             max_connections: raw.max_connections,
             max_connections_per_peer: raw.max_connections_per_peer,
+            max_requests_per_peer: raw.max_requests_per_peer,
             max_handshakes: raw.max_handshakes,
             handshake_timeout: millis(raw.handshake_timeout_ms),
             header_timeout: millis(raw.header_timeout_ms),
@@ -157,6 +159,7 @@ fn check_numbers(raw: &RawEdge, faults: &mut Vec<ConfigFault>) {
     let zero = [
         ("max_connections", raw.max_connections == 0),
         ("max_connections_per_peer", raw.max_connections_per_peer == 0),
+        ("max_requests_per_peer", raw.max_requests_per_peer == 0),
         ("max_handshakes", raw.max_handshakes == 0),
         ("max_body_bytes", raw.max_body_bytes == 0),
         ("max_file_bytes", raw.max_file_bytes == 0),

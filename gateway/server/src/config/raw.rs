@@ -51,6 +51,7 @@ pub(super) struct RawEdge {
     pub crl_tolerance_secs: u64,
     pub max_connections: usize,
     pub max_connections_per_peer: usize,
+    pub max_requests_per_peer: usize,
     pub max_handshakes: usize,
     pub handshake_timeout_ms: u64,
     pub header_timeout_ms: u64,

@@ -13,6 +13,8 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
+use super::handle::Held;
+
 /// An answer is handed to the connection in pieces of this size: what was not asked for further is not taken.
 const PIECE_BYTES: usize = 16 * 1024;
 
@@ -112,6 +114,9 @@ impl Activity {
         if state.open.values().flatten().chain(&state.blocked_since).any(|since| is_over(since, patience.answer)) {
             return Some("slow_reader");
         }
+        if state.head_since.is_some() {
+            return None;
+        }
         let quiet = if state.next == 0 { patience.head.min(patience.idle) } else { patience.idle };
         (state.open.is_empty() && is_over(&state.quiet_since, quiet)).then_some("idle")
     }
@@ -184,9 +189,9 @@ impl Open {
     }
 
     /// The answer, from here on watched for whether it is taken.
-    pub(super) fn over(self, answer: AnswerBody) -> AnswerBody {
+    pub(super) fn over(self, answer: AnswerBody, held: Option<Held>) -> AnswerBody {
         self.moved();
-        AnswerBody::new(Taken { answer, piece: Bytes::new(), open: self })
+        AnswerBody::new(Taken { answer, piece: Bytes::new(), open: self, _held: held })
     }
 }
 
@@ -202,6 +207,7 @@ struct Taken {
     answer: AnswerBody,
     piece: Bytes,
     open: Open,
+    _held: Option<Held>,
 }
 
 impl Body for Taken {

@@ -13,6 +13,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::refusal::Refusal;
 
+use super::limits::BodyShare;
 use crate::spool::{Spool, SpoolWriter};
 
 /// How much of a body that is refused is still read, so that the caller comes to read the answer.
@@ -55,12 +56,18 @@ async fn next_frame(
     tokio::time::timeout_at(due, body.frame()).await.map_err(|_| Refusal::Timeout)
 }
 
-/// Reads at most `limit` bytes; stops reading at once where there are more.
-pub(super) async fn read(body: &mut Incoming, limit: u64, deadline: Duration, pace: Pace) -> Result<Bytes, Refusal> {
+/// Reads at most `limit` bytes; stops reading at once where there are more, or no room for more.
+pub(super) async fn read(
+    body: &mut Incoming,
+    limit: u64,
+    deadline: Duration,
+    pace: Pace,
+    share: &mut BodyShare,
+) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limit {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(deadline, collect(body, limit, pace)).await.map_err(|_| Refusal::Timeout)?
+    tokio::time::timeout(deadline, collect(body, limit, pace, share)).await.map_err(|_| Refusal::Timeout)?
 }
 
 /// Reads a body of at most `limit` bytes away, next to the store.
@@ -70,6 +77,7 @@ pub(super) async fn spool(
     deadline: Duration,
     pace: Pace,
     folder: &Path,
+    share: &mut BodyShare,
 ) -> Result<Spool, Refusal> {
     if body.size_hint().lower() > limit {
         return Err(Refusal::TooLarge);
@@ -86,6 +94,7 @@ pub(super) async fn spool(
             if writer.length() + data.len() as u64 > limit {
                 return Err(Refusal::TooLarge);
             }
+            share.grow_to(writer.length() + data.len() as u64)?;
             tokio::task::block_in_place(|| writer.write(&data)).map_err(unwritable)?;
         }
         writer.finish().map_err(unwritable)
@@ -108,7 +117,7 @@ impl Spooled {
     }
 }
 
-async fn collect(body: &mut Incoming, limit: u64, pace: Pace) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, limit: u64, pace: Pace, share: &mut BodyShare) -> Result<Bytes, Refusal> {
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let mut length = 0u64;
@@ -119,6 +128,7 @@ async fn collect(body: &mut Incoming, limit: u64, pace: Pace) -> Result<Bytes, R
         if length > limit {
             return Err(Refusal::TooLarge);
         }
+        share.grow_to(length)?;
         // A body that comes in one piece, as most do, is not copied.
         match (&first, rest.is_empty()) {
             (None, true) => first = Some(data),

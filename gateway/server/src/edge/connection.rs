@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Patience, Watched};
 use super::framing::Framed;
-use super::handle::{LastAnswer, MAX_HEADERS, handle};
+use super::handle::{Held, LastAnswer, MAX_HEADERS, handle};
 use super::limits::HandshakePlace;
 use super::peer::Peer;
 use crate::gateway::Gateway;
@@ -117,11 +117,12 @@ pub(super) async fn serve(
             let (gateway, router, peer) = (gateway.clone(), router.clone(), peer.clone());
             let open = activity.begin();
             async move {
-                let answer = handle(gateway, router, peer, request).await;
+                let mut answer = handle(gateway, router, peer, request).await;
                 if answer.extensions().get::<LastAnswer>().is_some() {
                     open.is_last();
                 }
-                Ok::<_, Infallible>(answer.map(|body| open.over(body)))
+                let held = answer.extensions_mut().remove::<Held>();
+                Ok::<_, Infallible>(answer.map(|body| open.over(body, held)))
             }
         })
     };

@@ -40,7 +40,7 @@ pub(super) async fn receipt(
 }
 
 /// Rows that one answer holds at most.
-const MOST_ROWS: u64 = 10_000;
+const MOST_ROWS: u64 = 1_000;
 
 /// The refused rows in the sender's own layout and charset, with one more column that says why.
 pub(super) async fn rejections(

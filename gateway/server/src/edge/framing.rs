@@ -209,7 +209,13 @@ fn body_of(head: &[u8]) -> Option<Place> {
                 return None;
             }
         }
-        hosts += usize::from(name.eq_ignore_ascii_case(b"host"));
+        if name.eq_ignore_ascii_case(b"host") {
+            hosts += 1;
+            // One host and nothing beside it: RFC 9110 section 7.2.
+            if value.iter().any(|byte| b"@,/?# \t".contains(byte)) {
+                return None;
+            }
+        }
         if name.eq_ignore_ascii_case(b"transfer-encoding") {
             if is_chunked || !value.eq_ignore_ascii_case(b"chunked") {
                 return None;

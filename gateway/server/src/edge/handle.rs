@@ -17,7 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
-use super::limits::Standing;
+use super::limits::{Place, Standing};
 use super::peer::Peer;
 use super::{body, route};
 use crate::gateway::Gateway;
@@ -30,6 +30,10 @@ pub(super) const MAX_HEADERS: usize = 64;
 /// handshake.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastAnswer;
+
+/// The place of a request among its participant's, until its answer is sent.
+#[derive(Clone)]
+pub(super) struct Held(#[expect(dead_code, reason = "dropping it gives the place back")] Arc<Place>);
 
 /// Answers one request of one peer. Never fails: what goes wrong becomes an answer.
 pub(super) async fn handle(
@@ -104,6 +108,12 @@ async fn serve(
     *standing = Some(stands);
     is_within?;
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
+    let most = gateway.config.edge.max_requests_per_peer;
+    let Some(place) = gateway.requests.enter(participant.id.as_str(), most) else {
+        metrics::counter!("tsunagi_requests_crowded_total").increment(1);
+        return Err(Refusal::RateLimited { retry_after_secs: 1 });
+    };
+    let place = Held(Arc::new(place));
     if gateway.sealing.lag() > gateway.config.sealing_tolerance {
         return Err(Refusal::Unavailable);
     }
@@ -127,17 +137,17 @@ async fn serve(
         false => (&gateway.bodies, edge.max_body_bytes, edge.request_timeout),
     };
     let limit = route::body_limit(&registry, &call, most);
-    let declared = incoming.size_hint().upper().unwrap_or(limit).min(limit);
-    let share = budget.take(call.caller.participant.id.as_str(), declared)?;
+    let mut share = budget.share(call.caller.participant.id.as_str());
     let request = if !has_body {
         Request::from_parts(head, Body::empty())
     } else if class == "files" {
-        let spool = body::spool(incoming, limit, deadline, pace(gateway), gateway.config.store_folder()).await?;
+        let spool =
+            body::spool(incoming, limit, deadline, pace(gateway), gateway.config.store_folder(), &mut share).await?;
         let mut request = Request::from_parts(head, Body::empty());
         request.extensions_mut().insert(body::Spooled::new(spool));
         request
     } else {
-        let bytes = body::read(incoming, limit, edge.body_timeout, pace(gateway)).await?;
+        let bytes = body::read(incoming, limit, edge.body_timeout, pace(gateway), &mut share).await?;
         Request::from_parts(head, Body::from(bytes))
     };
     let mut request = request;
@@ -147,7 +157,11 @@ async fn serve(
     let work = tokio::spawn(async move {
         let response = router.oneshot(request).await;
         drop(share);
-        response
+        // Work that goes on after its caller has gone holds its place too.
+        response.map(|mut response| {
+            response.extensions_mut().insert(place);
+            response
+        })
     });
     let mut response = match tokio::time::timeout(deadline, work).await {
         Ok(Ok(Ok(response))) => response,
@@ -230,7 +244,13 @@ async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, ref
         | Refusal::Unavailable => return refusal,
     };
     let registry = gateway.registry.load();
-    let participant = peer.participant(&registry).map(|p| p.id).or_else(|| peer.named().cloned());
+    let participant = peer.participant(&registry).map(|p| p.id);
+    if let Some(participant) = &participant
+        && let Err(later) = gateway.rates.check_refusal(participant.as_str())
+    {
+        return later;
+    }
+    let participant = participant.or_else(|| peer.named().cloned());
     let agent = tsunagi_core::audit::Agent {
         participant,
         certificate: Some(peer.fingerprint.clone()),

@@ -17,10 +17,16 @@ use crate::config::{EdgeConfig, Rate};
 /// many at once.
 const STRANGERS: Rate = Rate { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN.saturating_add(9) };
 
+/// How many refusals of one participant a log keeps, each for good: a participant that goes on asking for what is refused
+/// is told to come again later.
+const REFUSALS: Rate =
+    Rate { per_second: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(399) };
+
 /// One bucket for each participant and class of endpoints that has a rate of its own, and one for all other classes; a
 /// certificate that is no participant's has a small one of its own.
 pub struct RateLimits {
     strangers: Bucket,
+    refusals: Bucket,
     all: Bucket,
     of_class: BTreeMap<String, Bucket>,
 }
@@ -82,7 +88,8 @@ impl RateLimits {
     pub fn new(config: &EdgeConfig) -> Self {
         let of_class = config.rates.iter().map(|(class, rate)| (class.clone(), Bucket::new(class, *rate)));
         let (strangers, all) = (Bucket::new("unknown", STRANGERS), Bucket::new("default", config.rate));
-        Self { strangers, all, of_class: of_class.collect() }
+        let refusals = Bucket::new("refused", REFUSALS);
+        Self { strangers, refusals, all, of_class: of_class.collect() }
     }
 
     /// Takes one request of a participant into account, or says when to come again; and where the caller stands then.
@@ -95,9 +102,14 @@ impl RateLimits {
         self.strangers.check(fingerprint)
     }
 
+    /// Takes one refusal into account that a log is to keep, or says when the participant may come again.
+    pub fn check_refusal(&self, participant: &str) -> Result<(), Refusal> {
+        self.refusals.check(participant).1
+    }
+
     /// Forgets those who have not called for so long that their bucket is full again.
     pub fn forget_the_quiet(&self) {
-        for bucket in self.of_class.values().chain([&self.all, &self.strangers]) {
+        for bucket in self.of_class.values().chain([&self.all, &self.strangers, &self.refusals]) {
             bucket.limiter.retain_recent();
         }
     }
@@ -162,17 +174,45 @@ pub struct BodyBudget {
     of_participant: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
-/// The part of the budget that one body holds.
+/// The part of the budget that one body holds. It grows as the body comes: what a caller only announces, or does not
+/// announce, takes nothing from others.
 #[derive(Debug)]
 pub struct BodyShare {
-    _all: OwnedSemaphorePermit,
-    _own: OwnedSemaphorePermit,
+    from: (Arc<Semaphore>, Arc<Semaphore>),
+    held: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    kib: u32,
 }
+
+impl BodyShare {
+    /// Takes room for so many bytes in all, or asks the caller to come again.
+    pub fn grow_to(&mut self, bytes: u64) -> Result<(), Refusal> {
+        // In steps, so that small pieces do not each ask.
+        let wanted = bytes.div_ceil(STEP_BYTES).saturating_mul(STEP_BYTES / 1024);
+        let more = u32::try_from(wanted).unwrap_or(u32::MAX).saturating_sub(self.kib);
+        if more == 0 {
+            return Ok(());
+        }
+        let take = |from: &Arc<Semaphore>| from.clone().try_acquire_many_owned(more).map_err(|_| Refusal::Unavailable);
+        let (own, all) = (take(&self.from.0)?, take(&self.from.1)?);
+        match &mut self.held {
+            Some((held_own, held_all)) => {
+                held_own.merge(own);
+                held_all.merge(all);
+            }
+            held => *held = Some((own, all)),
+        }
+        self.kib += more;
+        Ok(())
+    }
+}
+
+/// By how much a share grows at least.
+const STEP_BYTES: u64 = 64 * 1024;
 
 impl BodyBudget {
     /// `bytes` in all; one participant may hold a quarter of it, and always one body of the largest size.
     pub fn new(bytes: u64, largest: u64) -> Self {
-        let kib = |bytes: u64| u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let kib = |bytes: u64| u32::try_from(bytes.div_ceil(STEP_BYTES) * (STEP_BYTES / 1024)).unwrap_or(u32::MAX);
         Self {
             all: Arc::new(Semaphore::new(kib(bytes.max(largest)) as usize)),
             each_kib: kib((bytes / 4).max(largest)),
@@ -180,48 +220,44 @@ impl BodyBudget {
         }
     }
 
-    /// Takes room for a body of up to `bytes`, or asks the caller to come again.
-    pub fn take(&self, participant: &str, bytes: u64) -> Result<BodyShare, Refusal> {
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        let own = {
-            let mut map = self.of_participant.lock().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || Arc::new(Semaphore::new(self.each_kib as usize));
-            map.entry(participant.to_owned()).or_insert_with(fresh).clone()
-        };
-        let own = own.try_acquire_many_owned(kib).map_err(|_| Refusal::Unavailable)?;
-        let all = self.all.clone().try_acquire_many_owned(kib).map_err(|_| Refusal::Unavailable)?;
-        Ok(BodyShare { _all: all, _own: own })
+    /// A share for one body of a participant, with no room in it yet.
+    pub fn share(&self, participant: &str) -> BodyShare {
+        let mut map = self.of_participant.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(Semaphore::new(self.each_kib as usize));
+        let own = map.entry(participant.to_owned()).or_insert_with(fresh).clone();
+        BodyShare { from: (own, self.all.clone()), held: None, kib: 0 }
     }
 }
 
-/// How many connections each participant has open; a certificate that is no participant's counts by itself.
+/// How many connections, or requests under way, each participant has; a certificate that is no participant's counts by
+/// itself.
 #[derive(Default)]
-pub struct Connections {
+pub struct Places {
     of_peer: Mutex<HashMap<String, usize>>,
 }
 
-impl Connections {
+impl Places {
     /// Counts one more, unless the peer has `most` already. Dropping the place gives it back.
-    pub fn enter(self: &Arc<Self>, who: &str, most: usize) -> Option<ConnectionPlace> {
+    pub fn enter(self: &Arc<Self>, who: &str, most: usize) -> Option<Place> {
         let mut map = self.of_peer.lock().unwrap_or_else(PoisonError::into_inner);
         let count = map.entry(who.to_owned()).or_default();
         if *count >= most {
             return None;
         }
         *count += 1;
-        Some(ConnectionPlace { connections: self.clone(), who: who.to_owned() })
+        Some(Place { places: self.clone(), who: who.to_owned() })
     }
 }
 
-/// One open connection.
-pub struct ConnectionPlace {
-    connections: Arc<Connections>,
+/// One of them.
+pub struct Place {
+    places: Arc<Places>,
     who: String,
 }
 
-impl Drop for ConnectionPlace {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut map = self.connections.of_peer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.places.of_peer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = map.get_mut(&self.who) {
             *count -= 1;
             if *count == 0 {
@@ -237,7 +273,7 @@ mod tests {
 
     #[test]
     fn one_peer_cannot_take_all_connections() {
-        let connections = Arc::new(Connections::default());
+        let connections = Arc::new(Places::default());
         let first = connections.enter("a", 1).expect("there is a place");
         assert!(connections.enter("a", 1).is_none());
         assert!(connections.enter("b", 1).is_some());
@@ -259,12 +295,20 @@ mod tests {
 
     #[test]
     fn one_participant_cannot_take_all_memory() {
-        let budget = BodyBudget::new(4096, 1024);
-        let held = budget.take("a", 1024).expect("there is room");
-        assert_eq!(budget.take("a", 1024).err(), Some(Refusal::Unavailable));
-        let others: Vec<_> = ["b", "c", "d"].map(|who| budget.take(who, 1024).expect("there is room")).into();
-        assert_eq!(budget.take("e", 1024).err(), Some(Refusal::Unavailable));
-        drop((held, others));
-        assert!(budget.take("a", 1024).is_ok());
+        let budget = BodyBudget::new(4 * STEP_BYTES, STEP_BYTES);
+        let take = |who: &str| {
+            let mut share = budget.share(who);
+            share.grow_to(STEP_BYTES).map(|()| share)
+        };
+        // Who has announced a body holds nothing yet; who sends it holds what has come, and what has come counts once.
+        let announced: Vec<_> = (0..100).map(|_| budget.share("a")).collect();
+        let mut held = take("a").expect("there is room");
+        held.grow_to(STEP_BYTES).expect("it is held already");
+        assert_eq!(held.grow_to(STEP_BYTES + 1).err(), Some(Refusal::Unavailable));
+        assert_eq!(take("a").err(), Some(Refusal::Unavailable));
+        let others: Vec<_> = ["b", "c", "d"].map(|who| take(who).expect("there is room")).into();
+        assert_eq!(take("e").err(), Some(Refusal::Unavailable));
+        drop((held, others, announced));
+        assert!(take("a").is_ok());
     }
 }

@@ -21,6 +21,12 @@ use crate::spool::Spool;
 /// hold little in memory.
 const ROWS_PER_TRANSACTION: usize = 256;
 
+/// After so many rows that were all refused, the rest is not read.
+const HOPELESS_ROWS: u64 = 1_024;
+
+/// No format writes a row in fewer bytes, with what stands between two.
+const LEAST_ROW_BYTES: u64 = 2;
+
 /// From this size on decoding is moved out of the way of the other requests of its thread.
 const LARGE_BYTES: u64 = 32 * 1024;
 
@@ -110,8 +116,13 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     let (rows, is_held, most) = match inbound.body {
         Inbody::Held(bytes) => {
             held = bytes;
-            let rows = adapter.decode(Payload { bytes: &held, charset: charset.as_deref() });
-            (rows, true, gateway.config.edge.max_rows)
+            let (most, payload) = (gateway.config.edge.max_rows, Payload { bytes: &held, charset: charset.as_deref() });
+            // Too many is said before the first is kept. Only a body that has room for so many is read twice.
+            let may_be_many = held.len() as u64 / LEAST_ROW_BYTES > most;
+            if may_be_many && block_in_place(|| adapter.decode(payload)).is_ok_and(|rows| rows.count() as u64 > most) {
+                return Err(Refusal::TooLarge);
+            }
+            (adapter.decode(payload), true, most)
         }
         Inbody::Spooled(spool) => {
             let rows = block_in_place(|| adapter.decode_source(Box::new(spool), charset.as_deref()));
@@ -162,6 +173,16 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
         // The store writes these while the next ones are read.
         let (kept, next) = tokio::join!(biased; keeping, async { next_chunk() });
         submitted.add(kept?, is_held);
+        if submitted.is_hopeless() {
+            return Err(Refusal::Malformed(Bilingual::new(
+                format!(
+                    "最初の{HOPELESS_ROWS}行がすべて拒否されたので、以降は読んでいません。拒否の理由は交換番号で照会できます"
+                ),
+                format!(
+                    "the first {HOPELESS_ROWS} rows were all refused, so the rest was not read; the exchange tells why"
+                ),
+            )));
+        }
         chunk = next;
     }
     if submitted.counts.rows() > 0 {
@@ -175,6 +196,12 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
 }
 
 impl Submitted {
+    /// So many rows and not one that could be taken: it is another file than the layout's, or none at all. Each refused
+    /// row is kept for its sender to repair; a million of them would only fill the disk.
+    fn is_hopeless(&self) -> bool {
+        self.counts.rows() >= HOPELESS_ROWS && self.counts.refused == self.counts.rows()
+    }
+
     fn add(&mut self, kept: Vec<RowResult>, is_held: bool) {
         for row in &kept {
             self.counts.add(&row.state);

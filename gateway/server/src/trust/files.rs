@@ -30,8 +30,9 @@ fn in_folder(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        // A link is followed: lists that another CA keeps fresh are put here as links.
-        let is_file = entry.path().is_file();
+        // A link is followed: lists that another CA keeps fresh are put here as links. One that leads nowhere is a file
+        // that is missing, and said to be.
+        let is_file = entry.path().is_file() || (entry.path().is_symlink() && !entry.path().exists());
         if is_file && !entry.file_name().as_encoded_bytes().starts_with(b".") {
             files.push(entry.path());
         }
