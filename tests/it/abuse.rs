@@ -177,7 +177,7 @@ async fn one_participant_has_so_many_connections_whatever_certificates_it_shows(
 async fn one_participant_has_so_many_requests_under_way() {
     let hub = Setup::new().set("edge.max_requests_per_peer", 2).start().await;
     let city = hub.partner("city-oita");
-    let head = "POST /v1/mailbox/ack HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{";
+    let head = "POST /v1/mailbox/ack HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 15\r\n\r\n{";
     let mut open = Vec::new();
     for _ in 0..2 {
         let mut stream = city.connect(&[b"http/1.1"]).await.unwrap();
@@ -195,7 +195,8 @@ async fn one_participant_has_so_many_requests_under_way() {
     hub.partner("city-hakodate").get("/fhir/metadata").await.expect(200);
     for mut stream in open {
         stream.write_all(b"\"batch\": null}").await.unwrap();
-        assert!(to_the_end(&mut stream).await.starts_with("HTTP/1.1 4"));
+        let answer = to_the_end(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
     city.get("/fhir/metadata").await.expect(200);
     hub.finish().await;

@@ -110,7 +110,6 @@ async fn serve(
     let participant = participant.ok_or(Refusal::PeerUnknown)?;
     let most = gateway.config.edge.max_requests_per_peer;
     let Some(place) = gateway.requests.enter(participant.id.as_str(), most) else {
-        metrics::counter!("tsunagi_requests_crowded_total").increment(1);
         return Err(Refusal::RateLimited { retry_after_secs: 1 });
     };
     let place = Held(Arc::new(place));

@@ -63,6 +63,8 @@ impl SqliteStore {
         readers: Option<Arc<Readers>>,
     ) -> Result<Self, StoreError> {
         conn.execute_batch("PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;")?;
+        // What a command that fails would have to take back is small, and nothing of it belongs into a file of its own.
+        conn.execute_batch("PRAGMA temp_store = MEMORY;")?;
         // In KiB. Large enough that the upper pages of every index stay in memory between two transactions.
         conn.execute_batch("PRAGMA cache_size = -16384;")?;
         // In pages. A page that every transaction changes goes from the log into the file once for all of these.
