@@ -6,6 +6,7 @@
     report.py table OUT [--publish]    the price list, percentiles.csv, histograms.csv and the pictures"""
 
 import json
+import os
 import pathlib
 import re
 import statistics
@@ -77,6 +78,14 @@ class Results:
         found = self.loads.get((line, server, "half"))
         return Spread([one["latencyPercentiles"][percentile] * 1000 for one in found.values()]) if found else None
 
+    def micros(self, line, server):
+        """Processor time of the server for a request at the top rate; an upstream's is not in it."""
+        found, ticks = self.loads.get((line, server, "top")), self.figures.get(f"ticks.{line}.{server}.top")
+        if not found or not ticks:
+            return None
+        counts = [sum(one["statusCodeDistribution"].values()) for _, one in sorted(found.items())]
+        return Spread([spent / os.sysconf("SC_CLK_TCK") * 1e6 / count for spent, count in zip(ticks, counts)])
+
     def percentiles(self, line, server):
         found = self.loads.get((line, server, "half"), {}).values()
         names = [name for name, value in next(iter(found), {"latencyPercentiles": {}})["latencyPercentiles"].items() if value]
@@ -92,13 +101,14 @@ class Results:
 
 
 def price_list(results):
-    yield ["line", "server", "requests/s at the top", "÷ nginx", "p50 ms", "p99 ms at half the top, open loop"]
+    yield ["line", "server", "requests/s at the top", "÷ nginx", "CPU µs each", "p50 ms", "p99 ms at half the top, open loop"]
     for line in LINES:
         for server in ["bare", "nginx", "haproxy", "gateway"]:
             top = results.rates(line, server)
             if top:
                 cell = lambda spread, form: spread.text(form) if spread else ""
                 yield [line, server, top.text(",.0f"), cell(results.ratio(line, server), ".2f"),
+                       cell(results.micros(line, server), ".0f"),
                        cell(results.latency(line, server, "p50"), ".2f"), cell(results.latency(line, server, "p99"), ".2f")]
 
 

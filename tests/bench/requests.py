@@ -146,27 +146,34 @@ def main():
     hub, folder = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
     write = lambda name, lines: (folder / name).write_text("".join(f"{text}\n" for text in lines))
     plain = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def posts(name, path, headers, bodies):
+        write(f"{name}.txt", (plain(body) for body in bodies))
+        write(f"{name}.jsonl", (line("POST", path, headers, body) for body in bodies))
+
     on_file, along, without = (range(1 + SUBJECTS * part, 1 + SUBJECTS * (part + 1)) for part in range(3))
     submit = "/fhir/CoverageEligibilityRequest/$submit"
 
     write("consents.jsonl", (line("POST", submit, FHIR, eligibility(row, True)) for row in on_file))
-    write("eligibility.txt", (plain(eligibility(row, False)) for row in on_file))
-    write("eligibility-consent.txt", (plain(eligibility(row, True)) for row in along))
-    write("refused.txt", (plain(eligibility(row, False)) for row in without))
+    posts("eligibility", submit, FHIR, [eligibility(row, False) for row in on_file])
+    posts("eligibility-consent", submit, FHIR, [eligibility(row, True) for row in along])
+    posts("refused", submit, FHIR, [eligibility(row, False) for row in without])
 
     read = on_file[:READ]
     write("vaccinations.jsonl", (line("POST", "/fhir/Immunization", FHIR, vaccination(row, f"R-{row}")) for row in read))
     named = lambda row: {"identifier": {"system": RECIPIENT, "value": joined(row)}}
     write("read-consents.jsonl", (line("POST", "/fhir/Consent", FHIR, consent(named(row))) for row in read))
     asking = lambda row: urllib.parse.quote(f"{RECIPIENT}|{joined(row)}", safe="")
-    write("read.txt", (f"https://127.0.0.1:@PORT@/fhir/Immunization?patient.identifier={asking(row)}" for row in read))
+    paths = [f"/fhir/Immunization?patient.identifier={asking(row)}" for row in read]
+    write("read.txt", (f"https://127.0.0.1:@PORT@{path}" for path in paths))
+    write("read.jsonl", (line("GET", path, {}) for path in paths))
 
     write("submit.jsonl", (line("POST", "/fhir/Immunization", FHIR, vaccination(row, "S-@N@")) for row in along))
     groups = zip(*[iter(without)] * 100)
     write("batch.jsonl", (line("POST", "/fhir/Bundle", FHIR, batch(group)) for group in groups))
 
     (folder / "mothers.csv").write_bytes(mothers())
-    write("request.txt", (plain(asked(n)) for n in range(MOTHERS)))
+    posts("request", "/v1/requests", JSON, [asked(n) for n in range(MOTHERS)])
 
     tokens = [JSON | {"authorization": f"Bearer {token(hub, f'bench-{n}')}"} for n in range(GUARDIANS)]
     link = lambda n: {"system": "recipient", "value": joined(read[n]), "issuer": "https://id.example.jp",

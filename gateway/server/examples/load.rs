@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsConnector;
 
+type Sender = SendRequest<Full<Bytes>>;
 type Fault = Box<dyn Error + Send + Sync>;
 
 #[derive(Parser)]
@@ -84,15 +85,26 @@ struct Seen {
     statuses: BTreeMap<u16, u64>,
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Fault> {
+fn main() -> Result<(), Fault> {
     let arguments = Arguments::parse();
     let prepared = std::fs::read_to_string(&arguments.requests)?.lines().map(prepare).collect::<Result<Vec<_>, _>>()?;
     let tls = connector(&arguments)?;
-    let mut open = Vec::new();
-    for _ in 0..arguments.connections {
-        open.push(connect(&tls, arguments.port).await?);
+    // A runtime for each core: what a connection does never wakes another core.
+    let cores = std::thread::available_parallelism()?.get().min(arguments.connections.max(1));
+    let mut runtimes = Vec::new();
+    for core in 0..cores {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let share = (core..arguments.connections).step_by(cores).count();
+        let open = runtime.block_on(async {
+            let mut open = Vec::new();
+            for _ in 0..share {
+                open.push(connect(&tls, arguments.port).await?);
+            }
+            Ok::<_, Fault>(open)
+        })?;
+        runtimes.push((runtime, open));
     }
+    // The clock starts when all connections are open: no request waits for a handshake.
     let began = Instant::now();
     let load = Arc::new(Load {
         prepared,
@@ -103,12 +115,13 @@ async fn main() -> Result<(), Fault> {
         rate: arguments.rate,
         run: arguments.run,
     });
-    let running: Vec<_> = open.into_iter().map(|sender| tokio::spawn(load.clone().drive(sender))).collect();
+    let threads = runtimes.into_iter().map(|(runtime, open)| {
+        let load = load.clone();
+        std::thread::spawn(move || runtime.block_on(load.drive_all(open)))
+    });
     let mut all = Seen::default();
-    for task in running {
-        let seen = task.await??;
-        all.micros.extend(seen.micros);
-        seen.statuses.into_iter().for_each(|(status, count)| *all.statuses.entry(status).or_default() += count);
+    for thread in threads.collect::<Vec<_>>() {
+        all.add(thread.join().map_err(|_| "a thread of the load ended in a panic")??);
     }
     println!("{}", report(all, began.elapsed().as_secs_f64()));
     Ok(())
@@ -141,7 +154,7 @@ fn connector(arguments: &Arguments) -> Result<TlsConnector, Fault> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-async fn connect(tls: &TlsConnector, port: u16) -> Result<SendRequest<Full<Bytes>>, Fault> {
+async fn connect(tls: &TlsConnector, port: u16) -> Result<Sender, Fault> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.set_nodelay(true)?;
     let stream = tls.connect(ServerName::try_from("localhost")?, stream).await?;
@@ -150,8 +163,24 @@ async fn connect(tls: &TlsConnector, port: u16) -> Result<SendRequest<Full<Bytes
     Ok(sender)
 }
 
+impl Seen {
+    fn add(&mut self, other: Self) {
+        self.micros.extend(other.micros);
+        other.statuses.into_iter().for_each(|(status, count)| *self.statuses.entry(status).or_default() += count);
+    }
+}
+
 impl Load {
-    async fn drive(self: Arc<Self>, mut sender: SendRequest<Full<Bytes>>) -> Result<Seen, Fault> {
+    async fn drive_all(self: Arc<Self>, open: Vec<Sender>) -> Result<Seen, Fault> {
+        let running: Vec<_> = open.into_iter().map(|sender| tokio::spawn(self.clone().drive(sender))).collect();
+        let mut all = Seen::default();
+        for task in running {
+            all.add(task.await??);
+        }
+        Ok(all)
+    }
+
+    async fn drive(self: Arc<Self>, mut sender: Sender) -> Result<Seen, Fault> {
         let mut seen = Seen::default();
         loop {
             let ticket = self.next.fetch_add(1, Ordering::Relaxed);
@@ -166,7 +195,9 @@ impl Load {
             let at = usize::try_from(ticket)? % self.prepared.len().max(1);
             let Some(prepared) = self.prepared.get(at).filter(|_| !is_over) else { return Ok(seen) };
             let request = prepared.head.clone().map(|()| Full::new(self.body(&prepared.parts)));
-            sleep_until(due).await;
+            if self.rate.is_some() {
+                sleep_until(due).await;
+            }
             sender.ready().await?;
             let answer = sender.send_request(request).await?;
             let status = answer.status().as_u16();
@@ -204,9 +235,12 @@ fn report(mut seen: Seen, seconds: f64) -> serde_json::Value {
     let mut histogram: BTreeMap<u64, u64> = BTreeMap::new();
     // Each bucket ends at a power of two of microseconds.
     seen.micros.iter().for_each(|micros| *histogram.entry(micros.next_power_of_two()).or_default() += 1);
-    let histogram: serde_json::Map<_, _> =
-        histogram.into_iter().map(|(upper, count)| (format!("{}", upper as f64 / 1e6), serde_json::json!(count))).collect();
-    let statuses: BTreeMap<String, u64> = seen.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
+    let histogram: serde_json::Map<_, _> = histogram
+        .into_iter()
+        .map(|(upper, count)| (format!("{}", upper as f64 / 1e6), serde_json::json!(count)))
+        .collect();
+    let statuses: BTreeMap<String, u64> =
+        seen.statuses.iter().map(|(status, count)| (status.to_string(), *count)).collect();
     serde_json::json!({
         "summary": { "requestsPerSec": count as f64 / seconds, "total": seconds },
         "latencyPercentiles": percentiles,
