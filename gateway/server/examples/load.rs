@@ -48,6 +48,9 @@ struct Arguments {
     /// Requests per second, evenly spaced; without it as many as the connections can carry
     #[arg(long)]
     rate: Option<f64>,
+    /// How many lines are passed over at first, so that short runs do not all begin with the same people
+    #[arg(long, default_value_t = 0)]
+    skip: u64,
     /// Stands before each number, so that one run's numbers are not another's
     #[arg(long, default_value = "0")]
     run: String,
@@ -71,6 +74,7 @@ struct Prepared {
 
 struct Load {
     prepared: Vec<Prepared>,
+    skip: u64,
     next: AtomicU64,
     number: AtomicU64,
     began: Instant,
@@ -108,6 +112,7 @@ fn main() -> Result<(), Fault> {
     let began = Instant::now();
     let load = Arc::new(Load {
         prepared,
+        skip: arguments.skip,
         next: AtomicU64::new(0),
         number: AtomicU64::new(0),
         began,
@@ -192,7 +197,7 @@ impl Load {
                 Some(ends) => due >= ends,
                 None => ticket >= self.prepared.len() as u64,
             };
-            let at = usize::try_from(ticket)? % self.prepared.len().max(1);
+            let at = usize::try_from(self.skip + ticket)? % self.prepared.len().max(1);
             let Some(prepared) = self.prepared.get(at).filter(|_| !is_over) else { return Ok(seen) };
             let request = prepared.head.clone().map(|()| Full::new(self.body(&prepared.parts)));
             if self.rate.is_some() {
