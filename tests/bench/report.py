@@ -17,7 +17,9 @@ import pictures
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOOKUPS = ["eligibility", "eligibility-consent", "read", "request", "refused"]
 LINES = LOOKUPS + ["submit", "batch", "app"]
-# What 20 million people's children need of the whole country at its busiest.
+# A batch is counted by its vaccinations.
+UNITS = {"batch": 100}
+# Eligibility checks per second of the whole country at its busiest.
 NATIONAL_PEAK = 1400
 
 
@@ -62,7 +64,7 @@ class Results:
 
     def rates(self, line, server, mode="top"):
         found = self.loads.get((line, server, mode))
-        return Spread([rate(one) for one in found.values()]) if found else None
+        return Spread([rate(one) * UNITS.get(line, 1) for one in found.values()]) if found else None
 
     def peer_line(self, line):
         return "eligibility" if line in LOOKUPS else "submit"
@@ -72,7 +74,7 @@ class Results:
         ours, theirs = self.loads.get((line, server, "top")), self.loads.get((self.peer_line(line), peer, "top"))
         if not ours or not theirs:
             return None
-        return Spread([rate(one) / rate(theirs[number]) for number, one in ours.items()])
+        return Spread([rate(one) * UNITS.get(line, 1) / rate(theirs[number]) for number, one in ours.items()])
 
     def latency(self, line, server, percentile):
         found = self.loads.get((line, server, "half"))
@@ -83,7 +85,7 @@ class Results:
         found, ticks = self.loads.get((line, server, "top")), self.figures.get(f"ticks.{line}.{server}.top")
         if not found or not ticks:
             return None
-        counts = [sum(one["statusCodeDistribution"].values()) for _, one in sorted(found.items())]
+        counts = [sum(one["statusCodeDistribution"].values()) * UNITS.get(line, 1) for _, one in sorted(found.items())]
         return Spread([spent / os.sysconf("SC_CLK_TCK") * 1e6 / count for spent, count in zip(ticks, counts)])
 
     def percentiles(self, line, server):
