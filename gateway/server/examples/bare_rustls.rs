@@ -1,21 +1,31 @@
-//! What a handshake costs where there is nothing but rustls: the measure of `tests/bench/handshakes`. It takes a hub's
-//! folder and speaks TLS with the hub's own certificate, CA and revocation lists, and says nothing after the handshake.
+//! What a handshake and a request cost where there is nothing but rustls and hyper: the measure of `tests/bench/handshakes`
+//! and `tests/bench/run`. It takes a hub's folder and speaks TLS with the hub's own certificate, CA and revocation lists.
+//! With a file it gives the bytes of that file to every request, keep-alive; without one it says nothing after the handshake.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let hub = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: bare_rustls HUB")?);
+    let hub = PathBuf::from(std::env::args_os().nth(1).ok_or("usage: bare_rustls HUB [ANSWER]")?);
+    let answer = std::env::args_os().nth(2).map(std::fs::read).transpose()?.map(Bytes::from);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(hub.join("ca/root.pem"))?)?;
     let mut lists = Vec::new();
@@ -44,11 +54,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("edge={}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
-        let acceptor = acceptor.clone();
+        stream.set_nodelay(true)?;
+        let (acceptor, answer) = (acceptor.clone(), answer.clone());
         tokio::spawn(async move {
             let Ok(mut stream) = acceptor.accept(stream).await else { return };
-            // The caller hangs up; what it says until then is nobody's.
-            let _said = stream.read(&mut [0; 64]).await;
+            match answer {
+                Some(answer) => serve(stream, answer).await,
+                None => {
+                    // The caller hangs up; what it says until then is nobody's.
+                    let _said = stream.read(&mut [0; 64]).await;
+                }
+            }
         });
     }
+}
+
+async fn serve(stream: TlsStream<TcpStream>, answer: Bytes) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = answer.clone();
+        async move {
+            // A body that is left unread would end the connection.
+            let _asked = request.into_body().collect().await;
+            let mut response = Response::new(Full::new(answer));
+            let json = header::HeaderValue::from_static("application/fhir+json");
+            response.headers_mut().insert(header::CONTENT_TYPE, json);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let _hung_up = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
