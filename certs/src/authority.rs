@@ -100,6 +100,9 @@ impl Authority {
     ///
     /// If the line was written but the list was not, the same call again makes the list; date and reason stay as they
     /// were. The serial number may be spelled as OpenSSL does.
+    ///
+    /// It does not wait for a ledger that has lost other revocations: they stay on the list, and
+    /// [`check_revocations`](Self::check_revocations) tells of them.
     pub fn revoke(&mut self, serial_hex: &str, reason: Reason, now: i64) -> Result<(), CertsError> {
         self.check_now(now)?;
         let LedgerEntry { serial, usage, reason: standing, .. } = self.entry(serial_hex)?;
@@ -111,8 +114,28 @@ impl Authority {
             // From here on the certificate is revoked, whatever becomes of the list.
             None => self.ledger.append(Line::Revoked { serial, at: now, reason })?,
         }
-        let lifetime = self.previous(crl_of(usage))?.map_or(FIRST_LIFETIME, |previous| previous.lifetime);
+        let lifetime = self.previous(Some(usage))?.map_or(FIRST_LIFETIME, |previous| previous.lifetime);
         self.publish_issuing(usage, now, lifetime)
+    }
+
+    /// Refuses a ledger that lacks a revocation of the lists beside it: it is an older one, or it was cut short. What is
+    /// written on from there would un-revoke.
+    pub fn check_revocations(&self) -> Result<(), CertsError> {
+        let entries = self.ledger.entries()?;
+        let is_revoked =
+            |serial: &str| entries.iter().any(|entry| entry.serial == serial && entry.revoked_at.is_some());
+        for usage in [Usage::Participant, Usage::Server] {
+            let lost = self
+                .previous(Some(usage))?
+                .and_then(|list| list.revoked.into_iter().find(|listed| !is_revoked(&listed.serial)));
+            if let Some(lost) = lost {
+                return Err(CertsError::RevocationLost {
+                    file: self.folder.at(list_of(Some(usage))),
+                    serial: lost.serial,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Signs all revocation lists anew, valid for `days` from `now`. The root's comes last: if its key is away, the others
@@ -123,6 +146,7 @@ impl Authority {
         if days == 0 || until > self.not_after() {
             return Err(self.lifetime_error(days));
         }
+        self.check_revocations()?;
         self.publish(now, i64::from(days) * DAY)
     }
 
@@ -158,23 +182,25 @@ impl Authority {
             return Err(CertsError::RootKeyAway { file });
         }
         let root = self.chain.root(&self.folder)?;
-        let list = crl::sign(&root, self.previous(ROOT_CRL)?, &[], now, lifetime)?;
+        let list = crl::sign(&root, self.previous(None)?.as_ref(), &[], now, lifetime)?;
         self.folder.replace(ROOT_CRL, &list, PUBLIC)
     }
 
     fn publish_issuing(&mut self, usage: Usage, now: i64, lifetime: i64) -> Result<(), CertsError> {
         let mut entries = self.ledger.entries()?;
         entries.retain(|entry| entry.usage == usage);
-        let name = crl_of(usage);
-        let list = crl::sign(&self.chain.issuing(usage).signer, self.previous(name)?, &entries, now, lifetime)?;
-        self.folder.replace(name, &list, PUBLIC)
+        let previous = self.previous(Some(usage))?;
+        let list = crl::sign(&self.chain.issuing(usage).signer, previous.as_ref(), &entries, now, lifetime)?;
+        self.folder.replace(list_of(Some(usage)), &list, PUBLIC)
     }
 
     /// A list that is gone is no loss, for the next one is made from the ledger. One that cannot be read is reported:
     /// something other than this program wrote it.
-    fn previous(&self, name: &str) -> Result<Option<Previous>, CertsError> {
+    fn previous(&self, of: Option<Usage>) -> Result<Option<Previous>, CertsError> {
+        let name = list_of(of);
         let Some(text) = self.folder.read(name)? else { return Ok(None) };
-        Previous::read(&text).map(Some).ok_or_else(|| CertsError::CrlDamaged { file: self.folder.at(name) })
+        let issuer = of.map_or(&self.chain.root_pem, |usage| &self.chain.issuing(usage).pem);
+        Previous::read(&text, issuer).map(Some).ok_or_else(|| CertsError::CrlDamaged { file: self.folder.at(name) })
     }
 
     fn check_now(&self, now: i64) -> Result<(), CertsError> {
@@ -198,11 +224,12 @@ impl fmt::Debug for Authority {
     }
 }
 
-/// The list on which a certificate stands when it is revoked.
-fn crl_of(usage: Usage) -> &'static str {
+/// The list of the issuing authority for a usage, or the root's if none.
+fn list_of(usage: Option<Usage>) -> &'static str {
     match usage {
-        Usage::Participant => CRL,
-        Usage::Server => SERVER_CRL,
+        Some(Usage::Participant) => CRL,
+        Some(Usage::Server) => SERVER_CRL,
+        None => ROOT_CRL,
     }
 }
 

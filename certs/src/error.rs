@@ -88,7 +88,7 @@ pub enum CertsError {
     },
     /// A line of the ledger does not carry the sum of the one before it.
     #[error(
-        "ledger.jsonl, line {line}, does not follow what stands before it: a line was changed or taken out there; restore the file from a backup, without that line its certificate could not be revoked"
+        "ledger.jsonl, line {line}, does not follow what stands before it: a line was changed or taken out there; without that line its certificate could not be revoked: bring back the file as it last was, not an older one"
     )]
     LedgerBroken {
         /// Number of the line that does not follow, from 1.
@@ -96,7 +96,7 @@ pub enum CertsError {
     },
     /// A line of the ledger that is not the torn last one cannot be read.
     #[error(
-        "ledger.jsonl, line {line}, cannot be read: restore the file from a backup; without it revocations would be lost"
+        "ledger.jsonl, line {line}, cannot be read: bring back the file as it last was, not an older one; revocations would be lost with it"
     )]
     LedgerDamaged {
         /// Line number, from 1.
@@ -150,6 +150,17 @@ pub enum CertsError {
     Request {
         /// What is wrong and what to do, as the rest of a sentence.
         why: &'static str,
+    },
+    /// A revocation list tells of a revocation that the ledger does not know.
+    #[error(
+        "{} has certificate {serial} as revoked, and ledger.jsonl does not know of it: the ledger is an older one or was cut short; bring the right one back, or enter the revocation again with certs revoke --certificate FILE",
+        .file.display()
+    )]
+    RevocationLost {
+        /// The list.
+        file: PathBuf,
+        /// Serial number, 32 hexadecimal digits.
+        serial: String,
     },
     /// The certificate was revoked, and another is not made from it by renewing.
     #[error("certificate {serial} is revoked: issue a new one if its owner may still take part")]

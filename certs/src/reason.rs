@@ -59,6 +59,11 @@ impl Reason {
             Self::CessationOfOperation => Some(RevocationReason::CessationOfOperation),
         }
     }
+
+    /// The reason of a list entry's code.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.code().is_some_and(|own| own as u8 == code))
+    }
 }
 
 impl fmt::Display for Reason {

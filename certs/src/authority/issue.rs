@@ -68,8 +68,10 @@ pub struct Issued {
 }
 
 impl Authority {
-    /// Signs a certificate. Nothing is written: dropped without [`record`](Self::record) it never was.
+    /// Signs a certificate. Nothing is written: dropped without [`record`](Self::record) it never was. Refused while the
+    /// ledger lacks a revocation, so that the wrong one does not grow.
     pub fn prepare(&self, order: &Order<'_>, now: i64) -> Result<Prepared, CertsError> {
+        self.check_revocations()?;
         let leaf = match order.holder {
             Holder::Participant(id) => Leaf::participant(id)?,
             Holder::Server(names) => Leaf::server(names)?,

@@ -20,6 +20,7 @@ use crate::peer::{fingerprint, participant_of};
 
 mod constraints;
 mod locked;
+mod older_ledger;
 mod openssl;
 mod renewal;
 mod restored;

@@ -41,6 +41,13 @@ fn until(hub: &Path, serial: &str) -> String {
     format!("until:{}", jiff::Timestamp::from_second(entry["not_after"].as_i64().unwrap()).unwrap())
 }
 
+/// Serial number of the participants' CA.
+fn issuer(hub: &Path) -> String {
+    let log = told(hub);
+    let [(_, reason)] = &log[&fingerprint_of(&hub.join("ca/issuing.pem"))][..] else { panic!("{log:?}") };
+    reason.strip_prefix("serial:").and_then(|rest| rest.split(' ').next()).unwrap().to_owned()
+}
+
 #[test]
 fn whatever_a_ca_signs_and_the_ca_itself_have_their_leaves() {
     let folder = hub();
@@ -75,7 +82,7 @@ fn whatever_a_ca_signs_and_the_ca_itself_have_their_leaves() {
         of("old/hospital-new.pem"),
         [
             said("CertificateIssued", format!("serial:{old} {ends}")),
-            said("CertificateRevoked", format!("serial:{old} reason:superseded {ends}"))
+            said("CertificateRevoked", format!("serial:{old} reason:superseded {ends} issuer:{}", issuer(hub)))
         ]
     );
     let renewed = said("CertificateRenewed", format!("serial:{new} renews:{old} {}", until(hub, new)));
@@ -126,6 +133,59 @@ fn a_certificate_that_the_ledger_lost_is_revoked_from_its_file() {
     en(hub, "certs revoke --certificate ca/issuing.pem").ended(1);
     en(hub, &format!("certs revoke {serial} --certificate made/hospital-new.pem")).ended(64);
     en(hub, "certs revoke").ended(64);
+}
+
+#[test]
+fn a_ca_brought_back_from_a_backup_does_not_un_revoke() {
+    let folder = hub();
+    let hub = folder.path();
+    let [revoked, other] = ["revoked", "other"].map(|id| {
+        let issued = en(hub, &format!("certs issue --participant {id} --out made --json")).ended(0).json();
+        issued["serial"].as_str().unwrap().to_owned()
+    });
+    let copy = |from: &str, to: &str| {
+        std::fs::create_dir_all(hub.join(to)).unwrap();
+        for file in std::fs::read_dir(hub.join(from)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), hub.join(to).join(file.file_name())).unwrap();
+        }
+    };
+    copy("ca", "backup");
+    en(hub, &format!("certs revoke {revoked} --reason keyCompromise")).ended(0);
+    let refused = |why: &str| {
+        for command in
+            ["certs crl", "certs issue --participant third --out made", "certs renew --all-within 9 --out new"]
+        {
+            let said = en(hub, command).ended(1).err();
+            assert!(said.contains(&revoked) && said.contains(why) && said.contains("--certificate FILE"), "{said}");
+        }
+    };
+    // The ledger alone: the list knows more.
+    std::fs::copy(hub.join("backup/ledger.jsonl"), hub.join("ca/ledger.jsonl")).unwrap();
+    refused("crl.pem has certificate");
+    // The whole folder: the log does.
+    copy("backup", "ca");
+    refused("the audit log has certificate");
+    assert!(ja(hub, "certs crl").ended(1).err().contains("監査記録では"));
+    // Another CA's ledger is another matter.
+    run(hub, &[("TSUNAGI__CA__FOLDER", "ca-2")], &["certs", "init"]).ended(0);
+    run(hub, &[("TSUNAGI__CA__FOLDER", "ca-2")], &["certs", "crl"]).ended(0);
+    // A revocation does not wait for it, and has its leaf; the list lacks nothing that the ledger knows.
+    let said = en(hub, &format!("certs revoke {other}")).ended(1).err();
+    assert!(said.contains("this certificate is revoked") && said.contains(&revoked), "{said}");
+    assert_eq!(told(hub)[&fingerprint_of(&hub.join("made/other.pem"))].len(), 2);
+    en(hub, "certs revoke --certificate made/revoked.pem --reason keyCompromise").ended(0);
+    en(hub, "certs crl").ended(0);
+}
+
+#[test]
+fn lists_do_not_wait_for_a_store_that_is_down() {
+    let folder = hub();
+    let hub = folder.path();
+    let before = std::fs::read(hub.join("ca/crl.pem")).unwrap();
+    std::fs::rename(hub.join("keys/master.key"), hub.join("keys/away")).unwrap();
+    assert_ne!(en(hub, "certs crl --days 3").code, 0);
+    assert_ne!(std::fs::read(hub.join("ca/crl.pem")).unwrap(), before);
 }
 
 #[test]

@@ -179,8 +179,8 @@ fn the_forecast_names_who_goes_dark_and_what_with_them() {
     let copy = kept.copy();
     let hub = copy.path();
     en(hub, "certs crl --days 90").ended(0);
-    // The demo revoked one participant's only certificate: it has none, and nothing of it will end.
-    let lines = en(hub, "certs forecast --json").ended(0).json();
+    // The demo revoked one participant's only certificate: it has none, and is dark already.
+    let lines = en(hub, "certs forecast --json").ended(1).json();
     let [line] = lines.as_array().unwrap().as_slice() else { panic!("{lines}") };
     assert_eq!((line["name"].as_str(), line["state"].as_str()), (Some("hospital-closed"), Some("none")));
     en(hub, "certs issue --server hub.example.jp --out server --days 10").ended(0);
@@ -205,6 +205,22 @@ fn the_forecast_names_who_goes_dark_and_what_with_them() {
     let lines = en(hub, "certs forecast --json").ended(1).json();
     let line = lines.as_array().unwrap().iter().find(|line| line["what"] == "server").unwrap();
     assert_eq!(line["state"], "ended", "{line}");
+}
+
+#[test]
+fn whoever_is_registered_and_has_no_certificate_is_dark_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = folder.path();
+    en(hub, "init").ended(0);
+    let import = |more: &str| {
+        let entry = "[[participant]]\nid = \"hospital-new\"\nrole = \"hospital\"\nname = \"新\"\n";
+        std::fs::write(hub.join("new.toml"), format!("{entry}{more}")).unwrap();
+        en(hub, "registry import new.toml").ended(0);
+    };
+    import("");
+    assert!(en(hub, "certs forecast --within 3").ended(1).out().contains("no certificate"));
+    import("suspended = true\n");
+    en(hub, "certs forecast --within 3").ended(0);
 }
 
 #[test]

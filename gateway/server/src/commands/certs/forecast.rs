@@ -22,7 +22,8 @@ pub(in super::super) struct ForecastArguments {
     within: u32,
 }
 
-/// Runs the command. Ends with 1 if anything ends within the window, so that a nightly job can act on it.
+/// Runs the command. Ends with 1 if anything ends within the window or a participant has no certificate, so that a
+/// nightly job can act on it.
 pub(super) async fn run(context: &Context, config: &Config, arguments: &ForecastArguments) -> Result<(), CommandFault> {
     let as_of = match arguments.as_of {
         Some(date) => {
@@ -32,7 +33,8 @@ pub(super) async fn run(context: &Context, config: &Config, arguments: &Forecast
     };
     let mut lines = forecast(&facts(context, config).await?, as_of);
     lines.retain(|line| line.is_within(arguments.within) || matches!(line.state, State::None | State::Unknown));
-    let is_dark = lines.iter().any(|line| line.is_within(arguments.within));
+    // Whoever has none that holds is dark already; the suspended have no line.
+    let is_dark = lines.iter().any(|line| line.is_within(arguments.within) || line.state == State::None);
     context.output.print(&lines, |lines| shown(context, lines, arguments.within))?;
     // Nothing failed; the exit code is the answer, and there is nothing to say on standard error.
     if is_dark { Err(CommandFault::Failed(String::new())) } else { Ok(()) }

@@ -9,7 +9,7 @@ use tsunagi_core::id::ParticipantId;
 
 use super::super::init::{failed, write_pair_under};
 use super::super::{CommandFault, Context, read_file};
-use super::{leaves, note, open, parse};
+use super::{leaves, note, open, parse, revocations};
 use crate::config::Config;
 
 /// `tsunagi certs issue`
@@ -115,6 +115,7 @@ pub(super) async fn issue(context: &Context, config: &Config, arguments: &IssueA
         None => false,
     };
     let mut authority = open(config)?;
+    revocations::check(context, &authority).await?;
     let order = Order { holder, csr: csr.as_deref(), days: arguments.days };
     let prepared = authority.prepare(&order, context.clock.now().as_second()).map_err(failed)?;
     let made = hand_out(context, &mut authority, prepared, &place, name).await?;
@@ -149,6 +150,7 @@ pub(super) async fn renew(context: &Context, config: &Config, arguments: &RenewA
     let place = Place::open(&arguments.out, arguments.passphrase_file.as_deref())?;
     let csr = arguments.csr.as_deref().map(read_file).transpose()?;
     let mut authority = open(config)?;
+    revocations::check(context, &authority).await?;
     let now = context.clock.now().as_second();
     if let Some(serial) = &arguments.serial {
         let prepared = authority.prepare_renewal(serial, csr.as_deref(), arguments.days, now).map_err(failed)?;

@@ -24,9 +24,18 @@ pub(super) fn restored(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
     about(entry, Action::CertificateIssued, " ledger:restored", now)
 }
 
-/// A certificate was revoked.
-pub(super) fn revoked(entry: &LedgerEntry, reason: Reason, now: Timestamp) -> AuditEvent {
-    about(entry, Action::CertificateRevoked, &format!(" reason:{reason}"), now)
+/// A certificate was revoked. The leaf names the CA as well, for another one has a ledger of its own.
+pub(super) fn revoked(
+    authority: &Authority,
+    entry: &LedgerEntry,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<AuditEvent, CommandFault> {
+    let own = authority.own_certificates().map_err(failed)?;
+    let issuer = own.iter().find(|own| own.usage == Some(entry.usage)).map(|own| own.serial.as_str());
+    let mut event = about(entry, Action::CertificateRevoked, &format!(" reason:{reason}"), now);
+    event.reason = event.reason.map(|told| format!("{told} issuer:{}", issuer.unwrap_or_default()));
+    Ok(event)
 }
 
 /// A CA was made: its root and its two issuing certificates.

@@ -15,6 +15,7 @@ mod bundle;
 mod forecast;
 mod issue;
 pub(super) mod leaves;
+mod revocations;
 mod revoke;
 
 use clap::Subcommand;
@@ -78,7 +79,9 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
     match command {
         CertsCommand::Bundle(arguments) => bundle::run(context, &config, &arguments),
         CertsCommand::Crl { days } => {
-            open(&config)?.publish_crl(now, days).map_err(failed)?;
+            let mut authority = open(&config)?;
+            revocations::check(context, &authority).await?;
+            authority.publish_crl(now, days).map_err(failed)?;
             note(context, vec![leaves::lists(days, context.clock.now())]).await?;
             output.line(
                 "失効リストを書きました。稼働中のハブは1秒ほどで取り込みます",

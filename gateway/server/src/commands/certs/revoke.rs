@@ -7,7 +7,7 @@ use tsunagi_certs::Reason;
 
 use super::super::init::failed;
 use super::super::{CommandFault, Context, read_text};
-use super::{leaves, note, open};
+use super::{leaves, note, open, revocations};
 use crate::config::Config;
 
 /// `tsunagi certs revoke`
@@ -36,16 +36,27 @@ pub(super) async fn run(context: &Context, config: &Config, arguments: &RevokeAr
     };
     authority.revoke(&serial, reason, now.as_second()).map_err(failed)?;
     let entry = authority.entry(&serial).map_err(failed)?;
-    let mut events = vec![leaves::revoked(&entry, reason, now)];
+    let mut events = vec![leaves::revoked(&authority, &entry, reason, now)?];
     // Told each time, for the command is run again if the log could not be written.
     if authority.was_restored(&entry.serial).map_err(failed)? {
         events.insert(0, leaves::restored(&entry, now));
     }
     note(context, events).await.map_err(|fault| unnoted(context, &fault))?;
+    // Only now: what is to be revoked does not wait for what else the ledger has lost.
+    revocations::check(context, &authority).await.map_err(|fault| others_lost(context, &fault))?;
     context.output.line(
         "失効しました。稼働中のハブは1秒ほどで拒否し始めます",
         "revoked; a running hub refuses it within a second",
     )
+}
+
+/// The certificate is revoked, and the ledger lacks another one that was.
+fn others_lost(context: &Context, fault: &CommandFault) -> CommandFault {
+    let why = fault.message();
+    CommandFault::Failed(context.output.say(
+        &format!("この証明書は失効しましたが、ほかの失効が台帳から失われています: {why}"),
+        &format!("this certificate is revoked; another revocation is lost: {why}"),
+    ))
 }
 
 /// The certificate is revoked, and the log does not know it.
