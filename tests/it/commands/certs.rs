@@ -274,3 +274,24 @@ fn a_linter_of_rfc_5280_finds_nothing() {
     said.lines().filter(|line| line.starts_with("not run: ")).for_each(|line| println!("{line}"));
     assert!(ran.status.success(), "{said}");
 }
+
+/// While a new CA takes the place of an old one, what the old one issued ends on its day all the same.
+#[test]
+fn the_forecast_knows_what_an_earlier_ca_issued() {
+    let kept = KeptHub::shared();
+    let copy = kept.copy();
+    let hub = copy.path();
+    en(hub, "certs issue --participant hospital-late --days 5 --out late").ended(0);
+    let settings = std::fs::read_to_string(hub.join("tsunagi.toml")).unwrap();
+    let moved = settings.replace("\nfolder = \"ca\"", "\nfolder = \"ca-2\"");
+    std::fs::write(hub.join("tsunagi.toml"), &moved).unwrap();
+    en(hub, "certs init").ended(0);
+    let names_late = || {
+        let lines = en(hub, "certs forecast --within 10 --json").ended(1).json();
+        lines.as_array().unwrap().iter().any(|line| line["name"] == "hospital-late" && line["state"] == "ends")
+    };
+    assert!(!names_late());
+    let both = moved.replace("earlier_folders = []", "earlier_folders = [\"ca\"]");
+    std::fs::write(hub.join("tsunagi.toml"), both).unwrap();
+    assert!(names_late());
+}

@@ -24,10 +24,10 @@ fn listed(authority: &Authority) -> Vec<(String, i64, Option<ReasonCode>)> {
         let reason = entry.reason_code().map(|(_, reason)| reason);
         (crate::serial::hex(entry.raw_serial()), entry.revocation_date.timestamp(), reason)
     };
-    x509_list(&list).iter_revoked_certificates().map(|entry| told(entry)).collect()
+    x509_list(&list).iter_revoked_certificates().map(told).collect()
 }
 
-fn lost(refused: Result<impl std::fmt::Debug, CertsError>) -> String {
+fn lost(refused: Result<impl fmt::Debug, CertsError>) -> String {
     match refused {
         Err(error @ CertsError::RevocationLost { .. }) => error.to_string(),
         other => panic!("{other:?}"),

@@ -47,6 +47,8 @@ pub struct Config {
     pub ca_folder: PathBuf,
     /// The passphrase of the CA's keys, if they are under one.
     pub ca_passphrase_file: Option<PathBuf>,
+    /// The folders of CAs that are being let go.
+    pub ca_earlier_folders: Vec<PathBuf>,
     /// The folder laid over the built-in tables.
     pub tables_folder: Option<PathBuf>,
     /// Deliveries.
@@ -201,6 +203,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         master_key_file: at(&raw.keys.master_key_file),
         checkpoint_key_file: at(&raw.keys.checkpoint_key_file),
         ca_folder: at(&raw.ca.folder),
+        ca_earlier_folders: all(&raw.ca.earlier_folders),
         ca_passphrase_file: (!raw.ca.passphrase_file.as_os_str().is_empty()).then(|| at(&raw.ca.passphrase_file)),
         tables_folder: (!raw.tables.folder.as_os_str().is_empty()).then(|| at(&raw.tables.folder)),
         delivery: DeliveryConfig {

@@ -119,6 +119,7 @@ pub(super) struct RawKeys {
 pub(super) struct RawCa {
     pub folder: PathBuf,
     pub passphrase_file: PathBuf,
+    pub earlier_folders: Vec<PathBuf>,
 }
 
 /// `[tables]`

@@ -17,10 +17,13 @@ use crate::config::Config;
 use crate::trust::files::{certificates as read_certificates, files as files_of};
 use crate::trust::lists;
 
-/// Reads the files that the configuration names and the ledger of the CA. A file that cannot be read is a fact without
+/// Reads the files that the configuration names and the ledgers of the CAs. A file that cannot be read is a fact without
 /// a date, but for the client certificate, without which a hub that pushes nothing does well. Blocks.
 pub fn read(config: &Config, registry: Registry) -> Result<Facts, CertsError> {
-    let ledger = tsunagi_certs::read_ledger(&config.ca_folder)?;
+    let mut ledger = tsunagi_certs::read_ledger(&config.ca_folder)?;
+    for folder in &config.ca_earlier_folders {
+        ledger.extend(tsunagi_certs::read_ledger(folder)?);
+    }
     Ok(Facts { files: files(config, &ledger), ledger, registry, pending: BTreeMap::new() })
 }
 
