@@ -55,12 +55,20 @@ async fn shown(hub: &TestGateway) -> String {
     fingerprint(&stream.get_ref().1.peer_certificates().unwrap()[0])
 }
 
-fn renew_server(hub: &TestGateway) -> String {
+fn new_server_pair(hub: &TestGateway) -> Pair {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let pair = Pair::of(hub.authority().issue_server(&names, hub.clock.now().as_second(), 90).unwrap());
+    Pair::of(hub.authority().issue_server(&names, hub.clock.now().as_second(), 90).unwrap())
+}
+
+/// Puts a pair in place; gives its fingerprint.
+fn put_in_place(hub: &TestGateway, pair: &Pair) -> String {
     std::fs::write(&hub.config.edge.certificate_file, &pair.certificate).unwrap();
     std::fs::write(&hub.config.edge.key_file, &pair.key).unwrap();
     fingerprint(&pair.chain()[0])
+}
+
+fn renew_server(hub: &TestGateway) -> String {
+    put_in_place(hub, &new_server_pair(hub))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,10 +90,11 @@ async fn faulty_files_are_refused_as_a_whole_and_what_was_there_stays() {
     let old = shown(&hub).await;
     let crl = hub.config.edge.crl_files[0].clone();
     let sound = std::fs::read(&crl).unwrap();
+    let pair = new_server_pair(&hub);
     // A new certificate with a list that is none: neither is taken.
     std::fs::write(&crl, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n").unwrap();
     assert!(hub.running.gateway.reload_trust().is_err());
-    let new = renew_server(&hub);
+    let new = put_in_place(&hub, &pair);
     assert!(hub.running.gateway.reload_trust().is_err());
     assert_eq!(shown(&hub).await, old);
     hub.partner("city-oita").get("/fhir/metadata").await.expect(200);
