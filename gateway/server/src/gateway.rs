@@ -25,7 +25,7 @@ use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
 use crate::pipeline::coverage::Unwritten;
 use crate::sealing::SealingState;
-use crate::trust::{Held, Standing, Trust};
+use crate::trust::{InForce, Terms, Trust};
 
 /// The name that signs checkpoints, as C2SP signed notes carry it.
 pub const CHECKPOINT_KEY_NAME: &str = "tsunagi";
@@ -91,7 +91,7 @@ impl Gateway {
         let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
         let registry = Registry::parse(entries)
             .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
-        let material = Material::load(&config, clock.now().as_second(), Standing::Start)?;
+        let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
         Ok(Arc::new(Self {
             rates: RateLimits::new(&config.edge),
@@ -137,8 +137,8 @@ impl Gateway {
     }
 
     fn load_trust(&self) -> Result<(), StartFault> {
-        let held = self.held();
-        let loaded = Material::load(&self.config, self.clock.now().as_second(), Standing::Against(&held));
+        let held = self.in_force();
+        let loaded = Material::load(&self.config, self.clock.now().as_second(), Terms::Against(&held));
         let outcome = if loaded.is_ok() { "done" } else { "refused" };
         metrics::counter!("tsunagi_reloads_total", "outcome" => outcome).increment(1);
         let fault = loaded.as_ref().err().map(|fault| fault.0.clone());
@@ -151,10 +151,10 @@ impl Gateway {
     }
 
     /// What counts now, to hold new files against.
-    fn held(&self) -> Held {
+    fn in_force(&self) -> InForce {
         let (tls, transport) = (self.tls.load(), self.transport.load());
         let (server, client) = (tls.certificate.clone(), transport.certificate().to_vec());
-        Held { lists: tls.lists.clone(), server, client }
+        InForce { lists: tls.lists.clone(), server, client }
     }
 
     /// Why the files that trust rests on were not taken over the last time, if they were not.
@@ -200,12 +200,12 @@ pub(crate) struct Material {
 
 impl Material {
     /// Reads it.
-    pub(crate) fn load(config: &Config, now: i64, standing: Standing<'_>) -> Result<Self, StartFault> {
-        let trust = Trust::read(config, now, standing)?;
+    pub(crate) fn load(config: &Config, now: i64, terms: Terms<'_>) -> Result<Self, StartFault> {
+        let trust = Trust::read(config, now, terms)?;
         Ok(Self {
-            tls: TlsMaterial::load(config, &trust, now, standing)?,
+            tls: TlsMaterial::load(config, &trust, now, terms)?,
             issuers: Issuers::load(&config.issuers)?,
-            transport: Transport::load(&config.delivery, &trust, now, standing)?,
+            transport: Transport::load(&config.delivery, &trust, now, terms)?,
         })
     }
 }

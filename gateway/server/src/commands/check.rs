@@ -9,7 +9,7 @@ use tsunagi_mappings::{TableFault, Tables};
 use super::{CommandFault, Context};
 use crate::config::Config;
 use crate::gateway::Material;
-use crate::trust::{Held, Standing};
+use crate::trust::{InForce, Terms};
 
 /// One fault, for people.
 #[derive(Debug, Serialize)]
@@ -70,8 +70,8 @@ pub(super) fn findings(context: &Context) -> (Vec<Finding>, Option<Tables>) {
 
 /// What a running hub would not take over: certificates, keys, CAs and lists.
 fn of_trust(config: &Config, context: &Context) -> Option<Finding> {
-    let (now, nothing) = (context.clock.now().as_second(), Held::default());
-    let fault = Material::load(config, now, Standing::Against(&nothing)).err()?;
+    let (now, nothing) = (context.clock.now().as_second(), InForce::default());
+    let fault = Material::load(config, now, Terms::Against(&nothing)).err()?;
     // The fault begins with its file.
     let (place, reason) = fault.0.split_once(": ").unwrap_or(("edge", fault.0.as_str()));
     Some(Finding { place: place.to_owned(), reason: reason.to_owned() })

@@ -19,7 +19,7 @@ use crate::edge::tls::provider;
 use crate::gateway::StartFault;
 use crate::trust::destinations::Destinations;
 use crate::trust::pair::{self, Purpose};
-use crate::trust::{Standing, Trust};
+use crate::trust::{Terms, Trust};
 
 /// A reply longer than this is cut off: a destination that lies about its size costs us no more.
 const MAX_REPLY_BYTES: usize = 1024 * 1024;
@@ -50,18 +50,13 @@ pub struct SendFault(String);
 impl Transport {
     /// Reads the client certificate. A hub that pushes nothing needs none: a missing file is noticed when there is
     /// something to send.
-    pub(crate) fn load(
-        config: &DeliveryConfig,
-        trust: &Trust,
-        now: i64,
-        standing: Standing<'_>,
-    ) -> Result<Self, StartFault> {
+    pub(crate) fn load(config: &DeliveryConfig, trust: &Trust, now: i64, terms: Terms<'_>) -> Result<Self, StartFault> {
         let timeout = config.send_timeout;
         if !config.client_certificate_file.exists() {
             return Ok(Self { client: None, timeout, certificate: Vec::new() });
         }
         let (certificate, key) = (&config.client_certificate_file, &config.client_key_file);
-        let pair = pair::read(certificate, key, Purpose::Client, now, standing)?;
+        let pair = pair::read(certificate, key, Purpose::Client, now, terms)?;
         let provider = Arc::new(provider());
         let destinations = Arc::new(Destinations::new(trust, provider.clone())?);
         let mut tls = ClientConfig::builder_with_provider(provider)

@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-use super::handle::Held;
+use super::limits::Place;
 
 /// An answer is handed to the connection in pieces of this size: what was not asked for further is not taken.
 const PIECE_BYTES: usize = 16 * 1024;
@@ -189,9 +189,9 @@ impl Open {
     }
 
     /// The answer, from here on watched for whether it is taken.
-    pub(super) fn over(self, answer: AnswerBody, held: Option<Held>) -> AnswerBody {
+    pub(super) fn over(self, answer: AnswerBody, place: Option<Arc<Place>>) -> AnswerBody {
         self.moved();
-        AnswerBody::new(Taken { answer, piece: Bytes::new(), open: self, _held: held })
+        AnswerBody::new(Taken { answer, piece: Bytes::new(), open: self, _place: place })
     }
 }
 
@@ -207,7 +207,8 @@ struct Taken {
     answer: AnswerBody,
     piece: Bytes,
     open: Open,
-    _held: Option<Held>,
+    /// Held until the answer is sent.
+    _place: Option<Arc<Place>>,
 }
 
 impl Body for Taken {

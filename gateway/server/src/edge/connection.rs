@@ -17,8 +17,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Patience, Watched};
 use super::framing::Framed;
-use super::handle::{Held, LastAnswer, MAX_HEADERS, handle};
-use super::limits::HandshakePlace;
+use super::handle::{LastAnswer, MAX_HEADERS, handle};
+use super::limits::{HandshakePlace, Place};
 use super::peer::Peer;
 use crate::gateway::Gateway;
 use crate::telemetry::Said;
@@ -121,8 +121,8 @@ pub(super) async fn serve(
                 if answer.extensions().get::<LastAnswer>().is_some() {
                     open.is_last();
                 }
-                let held = answer.extensions_mut().remove::<Held>();
-                Ok::<_, Infallible>(answer.map(|body| open.over(body, held)))
+                let place = answer.extensions_mut().remove::<Arc<Place>>();
+                Ok::<_, Infallible>(answer.map(|body| open.over(body, place)))
             }
         })
     };

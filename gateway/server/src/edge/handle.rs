@@ -17,7 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
-use super::limits::{Place, Standing};
+use super::limits::Standing;
 use super::peer::Peer;
 use super::{body, route};
 use crate::gateway::Gateway;
@@ -30,10 +30,6 @@ pub(super) const MAX_HEADERS: usize = 64;
 /// handshake.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastAnswer;
-
-/// The place of a request among its participant's, until its answer is sent.
-#[derive(Clone)]
-pub(super) struct Held(#[expect(dead_code, reason = "dropping it gives the place back")] Arc<Place>);
 
 /// Answers one request of one peer. Never fails: what goes wrong becomes an answer.
 pub(super) async fn handle(
@@ -112,7 +108,7 @@ async fn serve(
     let Some(place) = gateway.requests.enter(participant.id.as_str(), most) else {
         return Err(Refusal::RateLimited { retry_after_secs: 1 });
     };
-    let place = Held(Arc::new(place));
+    let place = Arc::new(place);
     if gateway.sealing.lag() > gateway.config.sealing_tolerance {
         return Err(Refusal::Unavailable);
     }
@@ -156,7 +152,7 @@ async fn serve(
     let work = tokio::spawn(async move {
         let response = router.oneshot(request).await;
         drop(share);
-        // Work that goes on after its caller has gone holds its place too.
+        // The place is given back when the answer is sent; work that goes on after its caller has gone holds it too.
         response.map(|mut response| {
             response.extensions_mut().insert(place);
             response

@@ -13,7 +13,7 @@ use crate::gateway::StartFault;
 use crate::trust::clients::{Clients, Taken};
 use crate::trust::lists::List;
 use crate::trust::pair::{self, Purpose};
-use crate::trust::{Standing, Trust};
+use crate::trust::{Terms, Trust};
 
 /// What a handshake needs. Made whole or not at all.
 pub struct TlsMaterial {
@@ -52,10 +52,10 @@ pub fn provider() -> CryptoProvider {
 
 impl TlsMaterial {
     /// Reads certificate and key, and takes anchors and lists over.
-    pub(crate) fn load(config: &Config, trust: &Trust, now: i64, standing: Standing<'_>) -> Result<Self, StartFault> {
+    pub(crate) fn load(config: &Config, trust: &Trust, now: i64, terms: Terms<'_>) -> Result<Self, StartFault> {
         let provider = Arc::new(provider());
         let clients = Arc::new(Clients::new(trust, &provider)?);
-        let pair = pair::read(&config.edge.certificate_file, &config.edge.key_file, Purpose::Server, now, standing)?;
+        let pair = pair::read(&config.edge.certificate_file, &config.edge.key_file, Purpose::Server, now, terms)?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(|error| StartFault(error.to_string()))?
@@ -73,7 +73,7 @@ impl TlsMaterial {
 
     /// Reads everything from the files of a configuration, as at a start.
     pub fn read(config: &Config, now: i64) -> Result<Self, StartFault> {
-        Self::load(config, &Trust::read(config, now, Standing::Start)?, now, Standing::Start)
+        Self::load(config, &Trust::read(config, now, Terms::Start)?, now, Terms::Start)
     }
 
     /// Until when a handshake with the chain would be taken, in Unix seconds; `None` if it would be refused now.

@@ -14,11 +14,10 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
-use x509_parser::prelude::{FromDer, KeyUsage, X509Certificate};
-use x509_parser::public_key::PublicKey;
 
+use super::Trust;
+use super::chain::{Unfit, Window, window};
 use super::lists::List;
-use super::{Trust, due};
 use crate::gateway::StartFault;
 use crate::telemetry::Said;
 
@@ -29,28 +28,9 @@ const MOST_CERTIFICATES: usize = 6;
 const LARGEST_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// So many chains are known at once; a hub has far fewer partners.
 const MOST_KNOWN: usize = 4096;
-/// RSA keys below have no place in CRYPTREC's list any more.
-const LEAST_RSA_BITS: usize = 2048;
 
 /// Anybody can have certificates refused as often as they like.
 static SAID: Said = Said::new();
-
-/// Why a certificate was refused beyond what rustls has words for.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
-    #[error("the chain is longer or larger than is taken")]
-    ChainTooLong,
-    #[error("the key may not be used for this")]
-    KeyUsage,
-    #[error("the key is too weak")]
-    WeakKey,
-}
-
-impl From<Unfit> for Error {
-    fn from(unfit: Unfit) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(unfit))))
-    }
-}
 
 /// What is known of a chain that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,10 +79,7 @@ impl Clients {
         if let Some(taken) = known.filter(|taken| (taken.from..=taken.until).contains(&seconds)) {
             return Ok(taken);
         }
-        let taken = self.look_at(chain, now)?;
-        if taken.until < seconds {
-            return Err(CertificateError::ExpiredRevocationList.into());
-        }
+        let taken = self.look_at(chain, now, seconds)?;
         let mut all = self.taken();
         if all.len() >= MOST_KNOWN {
             all.clear();
@@ -115,17 +92,11 @@ impl Clients {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look_at(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Taken, Error> {
+    fn look_at(&self, chain: &[CertificateDer<'_>], now: UnixTime, seconds: i64) -> Result<Taken, Error> {
         let (leaf, intermediates) = chain.split_first().ok_or(Error::NoCertificatesPresented)?;
         self.any.verify_client_cert(leaf, intermediates, now)?;
         let of_hub = self.hub.verify_client_cert(leaf, intermediates, now).is_ok();
-        let (mut from, mut until) = (i64::MIN, due(chain, &self.lists, self.tolerance));
-        for (index, certificate) in chain.iter().enumerate() {
-            let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-            fit(&parsed, index == 0)?;
-            from = from.max(parsed.validity().not_before.timestamp());
-            until = until.min(parsed.validity().not_after.timestamp());
-        }
+        let Window { from, until } = window(chain, &self.lists, self.tolerance, seconds)?;
         Ok(Taken { of_hub, from, until })
     }
 }
@@ -140,27 +111,6 @@ fn digest(chain: &[CertificateDer<'_>]) -> [u8; 32] {
     let mut digest = [0; 32];
     digest.copy_from_slice(context.finish().as_ref());
     digest
-}
-
-/// What RFC 5280 section 4.2.1.3 asks and webpki does not look at, and the strength of the key.
-pub(super) fn fit(certificate: &X509Certificate<'_>, is_leaf: bool) -> Result<(), Unfit> {
-    let usage = certificate.key_usage().map_err(|_| Unfit::KeyUsage)?;
-    // What is neither is a certificate too many, which a peer may show and which nothing rests on.
-    let must_sign = (is_leaf, certificate.is_ca());
-    let may = |usage: &KeyUsage| match must_sign {
-        (true, _) => usage.digital_signature(),
-        (false, true) => usage.key_cert_sign(),
-        (false, false) => true,
-    };
-    if usage.is_some_and(|usage| !may(usage.value)) {
-        return Err(Unfit::KeyUsage);
-    }
-    match certificate.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) if key.key_size() < LEAST_RSA_BITS => Err(Unfit::WeakKey),
-        // Of the other kinds webpki takes none that is weak: P-256, P-384, P-521 and Ed25519.
-        Ok(_) => Ok(()),
-        Err(_) => Err(Unfit::WeakKey),
-    }
 }
 
 impl ClientCertVerifier for Clients {

@@ -7,12 +7,11 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
-use super::clients::fit;
+use super::Trust;
+use super::chain::window;
 use super::lists::List;
-use super::{Trust, due};
 use crate::gateway::StartFault;
 
 /// Verifies destinations' servers under one set of trust anchors and lists.
@@ -45,13 +44,8 @@ impl ServerCertVerifier for Destinations {
     ) -> Result<ServerCertVerified, Error> {
         let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
         let chain: Vec<CertificateDer<'_>> = std::iter::once(end_entity).chain(intermediates).cloned().collect();
-        for (index, certificate) in chain.iter().enumerate() {
-            let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
-            fit(&parsed, index == 0)?;
-        }
-        if due(&chain, &self.lists, self.tolerance) < i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
-            return Err(CertificateError::ExpiredRevocationList.into());
-        }
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        window(&chain, &self.lists, self.tolerance, seconds)?;
         Ok(verified)
     }
 

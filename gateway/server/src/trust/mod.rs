@@ -5,6 +5,7 @@
 //! by its authority; and while the gateway runs nothing may take the place of something newer.
 
 pub(crate) mod authorities;
+mod chain;
 pub(crate) mod clients;
 pub(crate) mod destinations;
 pub mod fetch;
@@ -18,7 +19,6 @@ use std::time::Duration;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::Config;
 use crate::gateway::StartFault;
@@ -27,7 +27,7 @@ use lists::List;
 
 /// What counts until something else is taken whole. Nothing is held where everything is looked at for the first time.
 #[derive(Debug, Clone, Default)]
-pub struct Held {
+pub struct InForce {
     /// The lists.
     pub(crate) lists: Arc<Vec<List>>,
     /// The certificate of the edge, DER.
@@ -38,12 +38,12 @@ pub struct Held {
 
 /// What makes a paper a fault: how strictly its dates count.
 #[derive(Debug, Clone, Copy)]
-pub enum Standing<'a> {
+pub enum Terms<'a> {
     /// At a start there is nothing else to go by: what is past its date is said so in the log and in `/readyz`, and
     /// whatever rests on it is refused, but the gateway runs.
     Start,
     /// Of what is new, nothing may be past its date or older than what is held.
-    Against(&'a Held),
+    Against(&'a InForce),
 }
 
 /// Trust anchors and lists.
@@ -62,7 +62,7 @@ pub(crate) struct Trust {
 
 impl Trust {
     /// Reads all that the configuration names.
-    pub(crate) fn read(config: &Config, now: i64, standing: Standing<'_>) -> Result<Self, StartFault> {
+    pub(crate) fn read(config: &Config, now: i64, terms: Terms<'_>) -> Result<Self, StartFault> {
         let (edge, delivery) = (&config.edge, &config.delivery);
         let mut authorities = Authorities::default();
         let hub = authorities.anchors(&edge.hub_ca_files, true)?;
@@ -76,7 +76,7 @@ impl Trust {
         authorities.known(&known)?;
         let fetched: Vec<&Path> = edge.crl_sources.iter().map(|source| source.file.as_path()).collect();
         let lists = lists::read(&edge.crl_files, &fetched, &authorities)?;
-        if let Standing::Against(held) = standing {
+        if let Terms::Against(held) = terms {
             lists::check_against(&lists, &held.lists, now, edge.crl_tolerance)?;
         }
         let store = |groups: &[&[CertificateDer<'static>]]| {
@@ -94,14 +94,4 @@ impl Trust {
             tolerance: edge.crl_tolerance,
         })
     }
-}
-
-/// Until when a chain may rest on its lists, in Unix seconds: the first of them to end, with the tolerance.
-fn due(chain: &[CertificateDer<'_>], lists: &[List], tolerance: Duration) -> i64 {
-    let of = |certificate: &CertificateDer<'_>| {
-        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-        let issuer = parsed.issuer().as_raw();
-        lists.iter().filter(|list| list.issuer == issuer).map(|list| list.ends(tolerance)).min()
-    };
-    chain.iter().filter_map(of).min().unwrap_or(i64::MAX)
 }

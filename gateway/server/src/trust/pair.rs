@@ -9,7 +9,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tsunagi_core::sensitive::Sensitive;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::Standing;
+use super::Terms;
 use super::files::{certificates, fault};
 use crate::gateway::StartFault;
 
@@ -38,12 +38,12 @@ pub(crate) fn read(
     key: &Path,
     purpose: Purpose,
     now: i64,
-    standing: Standing<'_>,
+    terms: Terms<'_>,
 ) -> Result<Pair, StartFault> {
     let chain = certificates(certificate)?;
     let leaf = chain.first().map(|leaf| leaf.to_vec()).unwrap_or_default();
     check_chain(&chain, purpose).map_err(|why| fault(certificate, why))?;
-    if let Standing::Against(held) = standing {
+    if let Terms::Against(held) = terms {
         let before = match purpose {
             Purpose::Server => &held.server,
             Purpose::Client => &held.client,

@@ -76,7 +76,7 @@ pub(super) fn prepare_once(conn: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How many queries run at once.
+/// How many queries run at once on blocking threads.
 const CONNECTIONS: usize = 8;
 /// How long a connection waits for another process's lock.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
