@@ -51,6 +51,21 @@ impl Length {
     }
 }
 
+/// A leaf without its place in a log. It is made where the event is known, so that the thread that writes has less to do.
+pub(super) struct LeafContent {
+    bytes: Vec<u8>,
+    hash: Hash,
+    at: i64,
+}
+
+impl LeafContent {
+    /// The leaf of an event.
+    pub(super) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
+        let bytes = to_json(event)?;
+        Ok(Self { hash: leaf_hash(&bytes), bytes, at: nanos(event.at) })
+    }
+}
+
 /// Appends to one tenant's log. The length is kept once, by [`Leaves::close`]: a command that forgets it leaves a log
 /// that does not verify.
 #[must_use]
@@ -65,19 +80,23 @@ impl<'t, 'c> Leaves<'t, 'c> {
         Ok(Self { tenancy, length: tenancy.length()? })
     }
 
-    /// Writes a leaf; its index is dense because the write lock is held.
+    /// Writes a leaf.
     pub(super) fn append(&mut self, event: &AuditEvent) -> Result<u64, StoreError> {
-        let bytes = to_json(event)?;
+        self.write(&LeafContent::of(event)?)
+    }
+
+    /// Writes a leaf; its index is dense because the write lock is held.
+    pub(super) fn write(&mut self, content: &LeafContent) -> Result<u64, StoreError> {
+        let LeafContent { bytes, hash, at } = content;
         let index = self.length.size;
-        let hash = leaf_hash(&bytes);
-        let seal = self.tenancy.keys.leaf_seal(index, &hash);
+        let seal = self.tenancy.keys.leaf_seal(index, hash);
         self.tenancy
             .conn
             .prepare_cached(
                 "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, nanos(event.at)))?;
-        self.tenancy.has_passed(nanos(event.at));
+            .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, at))?;
+        self.tenancy.has_passed(*at);
         self.length.size = index + 1;
         Ok(index)
     }

@@ -1,14 +1,17 @@
 //! The one thread that writes: group commit.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::readers::Readers;
 use super::session::{Batch, Common, Session};
+use super::wal::WriteAheadLog;
 use crate::error::StoreError;
 
 /// Hands commands to the writing thread. Dropping it lets the thread finish what is waiting, and waits for that.
@@ -21,18 +24,36 @@ pub(super) struct Committer {
 enum Work {
     /// Runs outside of a transaction of others: it must not see what is not committed yet.
     Read(Box<dyn Command>),
+    /// What it has written is taken back if it fails.
     Write(Box<dyn Command>),
+    /// It has written nothing if it fails, unless the database itself does: then all commands of its transaction fail.
+    /// Being able to take it back alone would cost a copy of every page that it writes to.
+    Append(Box<dyn Command>),
+}
+
+impl Work {
+    fn into_command(self) -> Box<dyn Command> {
+        match self {
+            Self::Read(command) | Self::Write(command) | Self::Append(command) => command,
+        }
+    }
 }
 
 impl Committer {
     /// Starts the thread.
-    pub(super) fn start(conn: Connection, common: Arc<Common>) -> Result<Self, StoreError> {
+    pub(super) fn start(
+        mut conn: Connection,
+        common: Arc<Common>,
+        readers: Option<Weak<Readers>>,
+    ) -> Result<Self, StoreError> {
+        let wal = WriteAheadLog::of(&mut conn)?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
+        let writer = Writer { conn, common, readers, wal, commits: counter, pause: Duration::ZERO };
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
-            .spawn(move || Writer { conn, common, commits: counter }.run(inbox))
+            .spawn(move || writer.run(inbox))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
     }
@@ -44,6 +65,15 @@ impl Committer {
         F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.enqueue(Work::Write, command).await
+    }
+
+    /// As [`Committer::write`], for a command that writes only when nothing but the database can fail any more.
+    pub(super) async fn append<T, F>(&self, command: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.enqueue(Work::Append, command).await
     }
 
     /// Runs a query on the writing connection, between transactions.
@@ -127,11 +157,15 @@ where
 struct Writer {
     conn: Connection,
     common: Arc<Common>,
+    readers: Option<Weak<Readers>>,
+    wal: WriteAheadLog,
     commits: Arc<AtomicU64>,
+    /// How long to wait for company before the next commit.
+    pause: Duration,
 }
 
 impl Writer {
-    fn run(self, mut inbox: mpsc::Receiver<Work>) {
+    fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
         let mut next = inbox.blocking_recv();
         while let Some(work) = next.take() {
             match work {
@@ -139,12 +173,13 @@ impl Writer {
                     query.run(&Session::new(&self.conn, &self.common, &Batch::default()));
                     query.answer(None);
                 }
-                Work::Write(first) => {
+                first => {
+                    std::thread::sleep(self.pause);
                     let mut batch = vec![first];
                     while batch.len() < BATCH && next.is_none() {
                         match inbox.try_recv() {
-                            Ok(Work::Write(command)) => batch.push(command),
-                            Ok(read) => next = Some(read),
+                            Ok(read @ Work::Read(_)) => next = Some(read),
+                            Ok(write) => batch.push(write),
                             Err(_) => break,
                         }
                     }
@@ -158,7 +193,8 @@ impl Writer {
     }
 
     /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
-    fn commit(&self, mut batch: Vec<Box<dyn Command>>) {
+    fn commit(&mut self, mut batch: Vec<Work>) {
+        let (began, has_company) = (Instant::now(), batch.len() > 1);
         let lost = self.transact(&mut batch).err().map(|error| error.to_string());
         if lost.is_some() && !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
             tracing::error!("the store could not roll back");
@@ -166,27 +202,43 @@ impl Writer {
         if lost.is_none() {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
-        for command in batch {
-            command.answer(lost.as_deref());
+        for work in batch {
+            work.into_command().answer(lost.as_deref());
         }
+        self.pause = if has_company { began.elapsed().min(LONGEST_PAUSE) } else { Duration::ZERO };
+        let readers = self.readers.as_ref().and_then(Weak::upgrade);
+        self.wal.look_after(&self.conn, readers.as_deref());
     }
 
-    fn transact(&self, batch: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
+    fn transact(&self, batch: &mut [Work]) -> Result<(), StoreError> {
         self.step("BEGIN IMMEDIATE")?;
         let shared = Batch::default();
-        for command in batch {
-            self.step("SAVEPOINT command")?;
+        let session = Session::new(&self.conn, &self.common, &shared);
+        for work in batch {
             shared.begin();
-            if !command.run(&Session::new(&self.conn, &self.common, &shared)) {
-                shared.take_back();
-                // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself: then
-                // the commands before are gone too, and this step fails.
-                self.step("ROLLBACK TO command")?;
+            match work {
+                Work::Append(command) => {
+                    let before = self.conn.total_changes();
+                    if !command.run(&session) && self.conn.total_changes() != before {
+                        return Err(StoreError::Unavailable("a leaf could not be written".to_owned()));
+                    }
+                }
+                Work::Write(command) | Work::Read(command) => {
+                    self.step("SAVEPOINT command")?;
+                    if !command.run(&session) {
+                        shared.take_back();
+                        // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself:
+                        // then the commands before are gone too, and this step fails.
+                        self.step("ROLLBACK TO command")?;
+                    }
+                    self.step("RELEASE command")?;
+                }
             }
-            self.step("RELEASE command")?;
         }
         shared.close(&self.conn)?;
-        self.step("COMMIT")
+        self.step("COMMIT")?;
+        self.common.changes.committed(&shared.changed());
+        Ok(())
     }
 
     fn step(&self, statement: &str) -> Result<(), StoreError> {
@@ -203,3 +255,6 @@ fn stopped() -> StoreError {
 const QUEUE: usize = 4096;
 /// How many commands share a transaction at most: beyond this the gain is small and the first one waits longer.
 const BATCH: usize = 256;
+/// A commit in which several commands were is followed by a pause as long as itself, but no longer than this: more will
+/// come, and while they are waited for, the processor and the disk do other things than committing a few at a time.
+const LONGEST_PAUSE: Duration = Duration::from_micros(500);

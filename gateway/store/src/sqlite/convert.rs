@@ -40,12 +40,15 @@ pub(super) trait Columns {
     fn number<T: TryFrom<i64>>(&self, column: usize) -> rusqlite::Result<T>;
     /// A hash; what is not 32 bytes long is not readable.
     fn hash(&self, column: usize) -> rusqlite::Result<Hash>;
+    /// Text where it lies.
+    fn text(&self, column: usize) -> rusqlite::Result<&str>;
+    /// Bytes where they lie.
+    fn blob(&self, column: usize) -> rusqlite::Result<&[u8]>;
 }
 
 impl Columns for Row<'_> {
     fn word<T: FromStr>(&self, column: usize) -> rusqlite::Result<T> {
-        let text = self.get_ref(column)?.as_str().map_err(|_| unreadable(column, Type::Text))?;
-        text.parse().map_err(|_| unreadable(column, Type::Text))
+        self.text(column)?.parse().map_err(|_| unreadable(column, Type::Text))
     }
 
     fn word_or_none<T: FromStr>(&self, column: usize) -> rusqlite::Result<Option<T>> {
@@ -63,8 +66,15 @@ impl Columns for Row<'_> {
     }
 
     fn hash(&self, column: usize) -> rusqlite::Result<Hash> {
-        let bytes = self.get_ref(column)?.as_blob().map_err(|_| unreadable(column, Type::Blob))?;
-        Hash::try_from(bytes).map_err(|_| unreadable(column, Type::Blob))
+        Hash::try_from(self.blob(column)?).map_err(|_| unreadable(column, Type::Blob))
+    }
+
+    fn text(&self, column: usize) -> rusqlite::Result<&str> {
+        self.get_ref(column)?.as_str().map_err(|_| unreadable(column, Type::Text))
+    }
+
+    fn blob(&self, column: usize) -> rusqlite::Result<&[u8]> {
+        self.get_ref(column)?.as_blob().map_err(|_| unreadable(column, Type::Blob))
     }
 }
 

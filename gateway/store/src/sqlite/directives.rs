@@ -1,31 +1,40 @@
 //! Consent directives, and events that rest on what was read.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Rows};
+use rusqlite::OptionalExtension;
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{DirectiveId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
 
-use super::audit::{Leaves, append_one};
-use super::convert::{from_json, nanos, to_json};
+use super::audit::{LeafContent, Leaves, append_one};
+use super::convert::{Columns, from_json, nanos, to_json};
 use super::session::{Session, Tenancy};
 use super::subjects::Subject;
 use crate::command::Note;
 use crate::error::StoreError;
 
 /// See [`crate::Store::note`].
-pub(super) fn note(session: &Session<'_>, tenant: &TenantId, note: &Note) -> Result<Vec<u64>, StoreError> {
-    let tenancy = session.enter(tenant)?;
-    for (subject, version) in &note.rests_on {
+pub(super) fn note(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    Note { rests_on, directive, .. }: &Note,
+    contents: &[LeafContent],
+) -> Result<Vec<u64>, StoreError> {
+    // A tenant that holds what a decision rests on is not made now.
+    let tenancy = match rests_on.is_empty() {
+        true => session.enter(tenant)?,
+        false => session.known(tenant)?.ok_or(StoreError::Stale)?,
+    };
+    for (subject, version) in rests_on {
         if tenancy.subject_version(subject)? != Some(*version) {
             return Err(StoreError::Stale);
         }
     }
-    if let Some(directive) = &note.directive {
+    if let Some(directive) = directive {
         tenancy.write_directive(directive)?;
     }
     let mut leaves = Leaves::open(&tenancy)?;
-    let indexes = note.events.iter().map(|event| leaves.append(event)).collect::<Result<_, _>>()?;
+    let indexes = contents.iter().map(|content| leaves.write(content)).collect::<Result<_, _>>()?;
     leaves.close();
     Ok(indexes)
 }
@@ -75,37 +84,26 @@ impl Tenancy<'_> {
     /// ended. A subject with a consent for every visit would otherwise make each lookup slower than the one before.
     pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<Directive>, StoreError> {
         let past = self.past();
-        let mut lasting = self.conn.prepare_cached(
+        let mut newest_end_first = self.conn.prepare_cached(
             "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
-             WHERE tenant = ?1 AND subject = ?2 AND ends_at > ?3",
+             WHERE tenant = ?1 AND subject = ?2 ORDER BY ends_at DESC",
         )?;
-        let mut ended = self.conn.prepare_cached(
-            "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
-             WHERE tenant = ?1 AND subject = ?2 AND ends_at <= ?3 ORDER BY ends_at DESC LIMIT ?4",
-        )?;
-        let of = (self.tenant.as_str(), subject.key.as_str());
-        let mut all = Vec::new();
-        self.open_directives(subject, lasting.query((of.0, of.1, past))?, &mut all)?;
-        self.open_directives(subject, ended.query((of.0, of.1, past, ENDED))?, &mut all)?;
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(all)
-    }
-
-    fn open_directives(
-        &self,
-        subject: &Subject,
-        mut rows: Rows<'_>,
-        into: &mut Vec<Directive>,
-    ) -> Result<(), StoreError> {
+        let mut rows = newest_end_first.query((self.tenant.as_str(), subject.key.as_str()))?;
+        let (mut all, mut ended) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let (id, end, sealed): (String, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let directive = self.open_directive(subject, &id, &sealed)?;
+            let end: i64 = row.get(1)?;
+            ended += usize::from(end <= past);
+            if ended > ENDED {
+                break;
+            }
+            let directive = self.open_directive(subject, row.text(0)?, row.blob(2)?)?;
             if ends_at(&directive) != end {
                 return Err(StoreError::Corrupt("a directive does not end when it is said to".to_owned()));
             }
-            into.push(directive);
+            all.push(directive);
         }
-        Ok(())
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(all)
     }
 
     /// Keeps a directive. One that is there already stays as it is, withdrawn or not, so that a repeated call can
@@ -152,4 +150,4 @@ fn ends_at(directive: &Directive) -> i64 {
 }
 
 /// How many directives that have ended are read: enough to show what was there of late.
-const ENDED: i64 = 50;
+const ENDED: usize = 50;

@@ -21,19 +21,19 @@ pub(super) fn link_subject(
     mut event: AuditEvent,
 ) -> Result<u64, StoreError> {
     let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
-    let key = tenancy.named(identifier)?.ok_or(StoreError::NotFound)?;
-    let subject = tenancy.subject(&key)?.ok_or(StoreError::NotFound)?;
+    let subject = tenancy.named_subject(identifier)?.ok_or(StoreError::NotFound)?;
     let sign_in = tenancy.keys.sign_in(sign_in.0, sign_in.1);
-    let sealed = subject.cipher.seal(&tenancy.link_place(&key, &sign_in), &to_json(link)?)?;
+    let sealed = subject.cipher.seal(&tenancy.link_place(&subject.key, &sign_in), &to_json(link)?)?;
     tenancy
         .conn
         .prepare_cached(
             "INSERT INTO links (tenant, sign_in, subject, sealed) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (tenant, sign_in, subject) DO UPDATE SET sealed = excluded.sealed",
         )?
-        .execute((tenant.as_str(), sign_in, key.as_str(), sealed))?;
+        .execute((tenant.as_str(), sign_in, subject.key.as_str(), sealed))?;
+    tenancy.changes(&sign_in);
     tenancy.moved(&subject)?;
-    event.subject = Some(key);
+    event.subject = Some(subject.key);
     append_one(&tenancy, &event)
 }
 
@@ -51,6 +51,7 @@ pub(super) fn linked(
 impl Tenancy<'_> {
     /// The subjects that a sign-in is linked to, each with the sealed link.
     pub(super) fn links(&self, sign_in: &Hash) -> Result<Vec<(SubjectKey, Vec<u8>)>, StoreError> {
+        self.relies_on(sign_in);
         let mut select = self
             .conn
             .prepare_cached("SELECT subject, sealed FROM links WHERE tenant = ?1 AND sign_in = ?2 ORDER BY subject")?;

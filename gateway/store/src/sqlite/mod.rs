@@ -2,7 +2,8 @@
 //!
 //! One thread owns the connection that writes. It takes what is waiting, runs each command inside a savepoint of its
 //! own, commits them all at once and then answers: under load the cost of one `fsync` is shared, and alone a command
-//! waits for nobody. Reads have connections of their own and see the last commit; they never wait for the writer.
+//! waits for nobody. Reads have connections of their own and never wait for the writer; lookups go on with the state they
+//! have open as long as nothing they rely on was changed.
 //!
 //! Several processes may have the same file open (the gateway and an operator's command): each write transaction
 //! takes SQLite's write lock first, and nothing that is written rests on what a process remembers.
@@ -10,6 +11,7 @@
 mod accept;
 mod admin;
 mod audit;
+mod changes;
 mod committer;
 mod convert;
 mod coverage;
@@ -29,5 +31,6 @@ mod subjects;
 mod tests;
 mod verify;
 mod waiting;
+mod wal;
 
 pub use store::SqliteStore;

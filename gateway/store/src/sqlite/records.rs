@@ -120,8 +120,7 @@ impl Tenancy<'_> {
     pub(super) fn held_record(&self, subject: &Subject, row: &Row<'_>) -> Result<HeldRecord, StoreError> {
         let id: RecordId = row.word(0)?;
         let version: u32 = row.number(1)?;
-        let sealed =
-            row.get_ref(4)?.as_blob().map_err(|_| StoreError::Corrupt("a record has no content".to_owned()))?;
+        let sealed = row.blob(4)?;
         let content = subject.cipher.open(&self.record_place(&subject.key, &id, &version.to_be_bytes()), sealed)?;
         let record = from_json(content.expose())?;
         Ok(HeldRecord {
@@ -160,6 +159,7 @@ impl Tenancy<'_> {
                 "INSERT INTO records (tenant, record, subject, kind, business, newest) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
             )?
             .execute((self.tenant.as_str(), record.as_str(), subject.as_str(), kind.as_str(), business))?;
+        self.changes(record.as_str().as_bytes());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! What a command works with: a connection inside a transaction, and keys.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,19 +9,21 @@ use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::id::TenantId;
 
 use super::audit::Length;
+use super::changes::{Changes, Place};
 use crate::error::StoreError;
 use crate::keys::{Keyring, TenantKeys};
 
 /// What all connections of one process have in common.
 pub(super) struct Common {
     pub(super) keyring: Keyring,
+    pub(super) changes: Changes,
     /// The newest moment at which a leaf was written here, in nanoseconds: one that has passed for certain.
     past: AtomicI64,
 }
 
 impl Common {
     pub(super) fn new(keyring: Keyring) -> Self {
-        Self { keyring, past: AtomicI64::new(i64::MIN) }
+        Self { keyring, changes: Changes::new(), past: AtomicI64::new(i64::MIN) }
     }
 }
 
@@ -30,6 +32,9 @@ impl Common {
 #[derive(Default)]
 pub(super) struct Batch {
     known: RefCell<BTreeMap<TenantId, Known>>,
+    changed: RefCell<Vec<Place>>,
+    /// The newest commit that changed what the running query relies on.
+    relied_on: Cell<u64>,
 }
 
 /// A tenant that the transaction has met.
@@ -64,6 +69,16 @@ impl Batch {
         });
     }
 
+    /// What the commands have changed, as far as lookups rest on it.
+    pub(super) fn changed(&self) -> Vec<Place> {
+        self.changed.take()
+    }
+
+    /// The commit that the query since the last call of this needs to see.
+    pub(super) fn relied_on(&self) -> u64 {
+        self.relied_on.take()
+    }
+
     /// Writes what is left to be written, before the commit.
     pub(super) fn close(&self, conn: &Connection) -> Result<(), StoreError> {
         for (tenant, known) in self.known.borrow().iter() {
@@ -88,7 +103,7 @@ pub(super) struct Tenancy<'c> {
     pub(super) keyring: &'c Keyring,
     pub(super) tenant: TenantId,
     pub(super) keys: Arc<TenantKeys>,
-    past: &'c AtomicI64,
+    common: &'c Common,
     batch: &'c Batch,
 }
 
@@ -103,6 +118,7 @@ impl<'c> Session<'c> {
         if let Some(keys) = met {
             return Ok(Some(self.tenancy(tenant, keys)));
         }
+        self.relies_on(tenant.as_str().as_bytes());
         let mut select = self.conn.prepare_cached("SELECT wrapped FROM tenant_keys WHERE tenant = ?1")?;
         let wrapped: Option<Vec<u8>> = select.query_row([tenant.as_str()], |row| row.get(0)).optional()?;
         let Some(wrapped) = wrapped else { return Ok(None) };
@@ -118,6 +134,7 @@ impl<'c> Session<'c> {
         self.conn
             .prepare_cached("INSERT INTO tenant_keys (tenant, wrapped) VALUES (?1, ?2)")?
             .execute((tenant.as_str(), &wrapped))?;
+        self.changes(tenant.as_str().as_bytes());
         let made = self.meet(tenant, &wrapped)?;
         // From here on the log is there, if only with no leaf in it: it can be missed.
         Length::EMPTY.write(self.conn, tenant, &made.keys)?;
@@ -132,20 +149,45 @@ impl<'c> Session<'c> {
     }
 
     fn tenancy(&self, tenant: &TenantId, keys: Arc<TenantKeys>) -> Tenancy<'c> {
-        let Common { keyring, past } = self.common;
-        Tenancy { conn: self.conn, keyring, tenant: tenant.clone(), keys, past, batch: self.batch }
+        let Self { conn, common, batch } = self;
+        Tenancy { conn, keyring: &common.keyring, tenant: tenant.clone(), keys, common, batch }
+    }
+
+    fn relies_on(&self, found_by: &[u8]) {
+        let changes = &self.common.changes;
+        let commit = changes.newest_in(changes.place(found_by));
+        self.batch.relied_on.set(self.batch.relied_on.get().max(commit));
+    }
+
+    fn changes(&self, found_by: &[u8]) {
+        self.batch.changed.borrow_mut().push(self.common.changes.place(found_by));
     }
 }
 
-impl Tenancy<'_> {
+impl<'c> Tenancy<'c> {
+    /// What is found by these bytes is read now, by a query that must see its newest commit.
+    pub(super) fn relies_on(&self, found_by: &[u8]) {
+        self.session().relies_on(found_by);
+    }
+
+    /// What is found by these bytes is changed. Whatever a lookup starts from has to be told here: identifiers, sign-ins,
+    /// records and subjects; all else moves its subject.
+    pub(super) fn changes(&self, found_by: &[u8]) {
+        self.session().changes(found_by);
+    }
+
+    fn session(&self) -> Session<'c> {
+        Session::new(self.conn, self.common, self.batch)
+    }
+
     /// A moment that has passed for certain: something was written to a log then. Long ago, until something is.
     pub(super) fn past(&self) -> i64 {
-        self.past.load(Ordering::Relaxed)
+        self.common.past.load(Ordering::Relaxed)
     }
 
     /// This moment has passed.
     pub(super) fn has_passed(&self, nanos: i64) {
-        self.past.fetch_max(nanos, Ordering::Relaxed);
+        self.common.past.fetch_max(nanos, Ordering::Relaxed);
     }
 
     /// The length of the tenant's log.

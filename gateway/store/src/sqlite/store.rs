@@ -13,6 +13,7 @@ use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, P
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
+use super::audit::LeafContent;
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
@@ -67,8 +68,6 @@ impl SqliteStore {
         conn.execute_batch("PRAGMA temp_store = MEMORY;")?;
         // In KiB. Large enough that the upper pages of every index stay in memory between two transactions.
         conn.execute_batch("PRAGMA cache_size = -16384;")?;
-        // In pages. A page that every transaction changes goes from the log into the file once for all of these.
-        conn.execute_batch("PRAGMA wal_autocheckpoint = 4000;")?;
         prepare_once(&conn)?;
         if migrate::refuse_newer(&conn)? == 0 {
             conn.execute_batch("BEGIN IMMEDIATE")?;
@@ -78,7 +77,8 @@ impl SqliteStore {
             conn.execute_batch("COMMIT")?;
         }
         migrate::check_master_key(&Session::new(&conn, &common, &Batch::default()))?;
-        Ok(Self { readers, committer: Committer::start(conn, common)? })
+        let committer = Committer::start(conn, common, readers.as_ref().map(Arc::downgrade))?;
+        Ok(Self { readers, committer })
     }
 
     pub(super) async fn write<T, F>(&self, command: F) -> Result<T, StoreError>
@@ -87,18 +87,6 @@ impl SqliteStore {
         F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         self.committer.write(command).await
-    }
-
-    /// For what is found by its key, however large the database is; see [`Readers::look`].
-    async fn look<T, F>(&self, query: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Session<'_>) -> Result<T, StoreError> + Send + 'static,
-    {
-        match &self.readers {
-            Some(readers) => readers.look(query),
-            None => self.committer.read(query).await,
-        }
     }
 
     pub(super) async fn read<T, F>(&self, query: F) -> Result<T, StoreError>
@@ -133,13 +121,29 @@ impl Store for SqliteStore {
         subject: &SubjectRef,
         kinds: &[KindName],
     ) -> Result<Option<Held>, StoreError> {
-        let (tenant, subject, kinds) = (tenant.clone(), subject.clone(), kinds.iter().cloned().collect());
-        self.look(move |session| held::held(session, &tenant, &subject, &kinds)).await
+        match &self.readers {
+            Some(readers) => readers.look(|session| held::held(session, tenant, subject, kinds)),
+            None => {
+                let (tenant, subject, kinds) = (tenant.clone(), subject.clone(), kinds.to_vec());
+                self.read(move |session| held::held(session, &tenant, &subject, &kinds)).await
+            }
+        }
     }
 
     async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError> {
         let tenant = tenant.clone();
-        self.write(move |session| directives::note(session, &tenant, &note)).await
+        let contents = note.events.iter().map(LeafContent::of).collect::<Result<Vec<_>, _>>()?;
+        let makes_a_directive = note.directive.is_some();
+        let command = move |session: &Session<'_>| directives::note(session, &tenant, &note, &contents);
+        let noted = match makes_a_directive {
+            true => self.committer.write(command).await,
+            false => self.committer.append(command).await,
+        };
+        if let (Err(StoreError::Stale), Some(readers)) = (&noted, &self.readers) {
+            // If it was another process that moved the subject, readers do not know of it.
+            readers.close_views();
+        }
+        noted
     }
 
     async fn record_directive(
@@ -180,8 +184,13 @@ impl Store for SqliteStore {
     }
 
     async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
-        let (tenant, issuer, sub) = (tenant.clone(), issuer.to_owned(), sub.to_owned());
-        self.look(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
+        match &self.readers {
+            Some(readers) => readers.look(|session| links::linked(session, tenant, (issuer, sub))),
+            None => {
+                let (tenant, issuer, sub) = (tenant.clone(), issuer.to_owned(), sub.to_owned());
+                self.read(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
+            }
+        }
     }
 
     async fn exchange(

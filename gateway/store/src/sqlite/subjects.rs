@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Rows};
 use tsunagi_core::id::{IdentifierSystem, RecordId, SubjectKey};
 
 use super::convert::{Columns, count, from_json, to_json};
@@ -64,11 +64,6 @@ impl Tenancy<'_> {
         Ok(names)
     }
 
-    /// The subject that one identifier names.
-    pub(super) fn named(&self, identifier: &Identifier) -> Result<Option<SubjectKey>, StoreError> {
-        self.owner(&self.keys.blind_index(&identifier.system, identifier.value.expose())?)
-    }
-
     /// The subject that these identifiers name together.
     pub(super) fn who(&self, names: &[Name]) -> Result<Who, StoreError> {
         let mut found: Option<SubjectKey> = None;
@@ -106,6 +101,7 @@ impl Tenancy<'_> {
     }
 
     fn owner(&self, blind: &Hash) -> Result<Option<SubjectKey>, StoreError> {
+        self.relies_on(blind);
         let mut select =
             self.conn.prepare_cached("SELECT subject FROM identifiers WHERE tenant = ?1 AND blind = ?2")?;
         Ok(select.query_row((self.tenant.as_str(), blind), |row| row.word(0)).optional()?)
@@ -120,6 +116,7 @@ impl Tenancy<'_> {
         let mut new = Vec::new();
         for name in names {
             if insert.execute((self.tenant.as_str(), name.blind, name.system.as_str(), subject.as_str()))? > 0 {
+                self.changes(&name.blind);
                 new.push(name.blind);
             }
         }
@@ -128,18 +125,36 @@ impl Tenancy<'_> {
 
     /// The subject with this key.
     pub(super) fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
-        let mut select = self
-            .conn
-            .prepare_cached("SELECT version, wrapped, flags FROM subjects WHERE tenant = ?1 AND subject = ?2")?;
-        let found = select
-            .query_row((self.tenant.as_str(), key.as_str()), |row| {
-                Ok((row.number::<u64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
-            })
-            .optional()?;
-        let Some((version, wrapped, flags)) = found else { return Ok(None) };
-        let cipher = self.keyring.subject(&self.keys, key, &wrapped)?;
-        let flags = cipher.open(&self.flags_place(key, &version.to_be_bytes()), &flags)?;
-        Ok(Some(Subject { key: key.clone(), version, flagged_by: from_json(flags.expose())?, cipher }))
+        self.relies_on(key.as_str().as_bytes());
+        let mut select = self.conn.prepare_cached(
+            "SELECT subject, version, wrapped, flags FROM subjects WHERE tenant = ?1 AND subject = ?2",
+        )?;
+        self.read_subject(select.query((self.tenant.as_str(), key.as_str()))?)
+    }
+
+    /// The subject that one identifier names.
+    pub(super) fn named_subject(&self, identifier: &Identifier) -> Result<Option<Subject>, StoreError> {
+        let blind = self.keys.blind_index(&identifier.system, identifier.value.expose())?;
+        self.relies_on(&blind);
+        let mut select = self.conn.prepare_cached(
+            "SELECT s.subject, s.version, s.wrapped, s.flags FROM identifiers i
+             CROSS JOIN subjects s ON s.tenant = i.tenant AND s.subject = i.subject
+             WHERE i.tenant = ?1 AND i.blind = ?2",
+        )?;
+        let found = self.read_subject(select.query((self.tenant.as_str(), blind))?)?;
+        if let Some(subject) = &found {
+            self.relies_on(subject.key.as_str().as_bytes());
+        }
+        Ok(found)
+    }
+
+    /// Columns: subject, version, wrapped, flags.
+    fn read_subject(&self, mut rows: Rows<'_>) -> Result<Option<Subject>, StoreError> {
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let (key, version): (SubjectKey, u64) = (row.word(0)?, row.number(1)?);
+        let cipher = self.keyring.subject(&self.keys, &key, row.blob(2)?)?;
+        let flags = cipher.open(&self.flags_place(&key, &version.to_be_bytes()), row.blob(3)?)?;
+        Ok(Some(Subject { key, version, flagged_by: from_json(flags.expose())?, cipher }))
     }
 
     /// Makes a subject with a data key of its own.
@@ -153,6 +168,7 @@ impl Tenancy<'_> {
                 "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, 0, ?4)",
             )?
             .execute((self.tenant.as_str(), key.as_str(), &wrapped, flags))?;
+        self.changes(key.as_str().as_bytes());
         Ok(subject)
     }
 
@@ -181,6 +197,7 @@ impl Tenancy<'_> {
         if moved == 0 {
             return Err(StoreError::Corrupt("a subject is not of the version that was read".to_owned()));
         }
+        self.changes(subject.key.as_str().as_bytes());
         Ok(())
     }
 

@@ -3,6 +3,7 @@ mod files;
 mod flags;
 mod plans;
 mod tampering;
+mod views;
 
 use std::path::Path;
 

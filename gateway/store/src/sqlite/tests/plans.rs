@@ -66,7 +66,7 @@ async fn no_statement_reads_what_it_is_not_asked_for() {
 }
 
 /// The statements that every lookup, claim and row runs, by a part of their text, and how they have to be run.
-const HOT: [(&str, &[&str]); 8] = [
+const HOT: [(&str, &[&str]); 9] = [
     (
         "r.kind = ?3 AND v.deleted = 0",
         &[
@@ -101,7 +101,11 @@ const HOT: [(&str, &[&str]); 8] = [
             "SEARCH v USING INDEX sqlite_autoindex_record_versions_1 (tenant=? AND record=? AND version=?)",
         ],
     ),
-    ("ends_at <= ?3", &["SEARCH directives USING INDEX directives_by_end (tenant=? AND subject=? AND ends_at<?)"]),
+    ("ORDER BY ends_at DESC", &["SEARCH directives USING INDEX directives_by_end (tenant=? AND subject=?)"]),
+    (
+        "FROM identifiers i",
+        &["SEARCH i USING PRIMARY KEY (tenant=? AND blind=?)", "SEARCH s USING PRIMARY KEY (tenant=? AND subject=?)"],
+    ),
     (
         "FROM waiting_identifiers i",
         &["SEARCH i USING PRIMARY KEY (tenant=? AND blind=?)", "SEARCH w USING INTEGER PRIMARY KEY (rowid=?)"],
