@@ -91,6 +91,11 @@ impl Disclosure {
         &self.records
     }
 
+    /// What is disclosed, for an answer that is made of it and not encoded by an adapter.
+    pub fn into_records(self) -> Vec<HeldRecord> {
+        self.records
+    }
+
     /// Why it may be.
     pub fn permit(&self) -> &Permit {
         &self.permit

@@ -1,6 +1,7 @@
 //! The registry (台帳): tenants, participants, endpoints and channels, with the days from and until which they hold.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -152,13 +153,18 @@ pub struct RegistryEntries {
     pub channel: Vec<Channel>,
 }
 
-/// A registry in which every reference leads somewhere.
+/// A registry in which every reference leads somewhere. It is asked with every request and with every row, so that what
+/// they ask by is looked up and never searched for: a nation-wide hub has some ten thousand channels.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     tenants: BTreeMap<TenantId, Tenant>,
-    participants: BTreeMap<ParticipantId, Participant>,
+    tenants_by_municipality: BTreeMap<MunicipalityCode, TenantId>,
+    participants: BTreeMap<ParticipantId, Arc<Participant>>,
+    participants_by_fingerprint: BTreeMap<String, ParticipantId>,
     endpoints: BTreeMap<EndpointId, Endpoint>,
-    channels: BTreeMap<ChannelId, Channel>,
+    channels: BTreeMap<ChannelId, Arc<Channel>>,
+    channels_by_participant: BTreeMap<ParticipantId, Vec<Arc<Channel>>>,
+    delivering: BTreeMap<(TenantId, KindName), Vec<Arc<Channel>>>,
 }
 
 impl Registry {
@@ -171,7 +177,7 @@ impl Registry {
                 faults.push(Bilingual::new("テナント id に hub は使えません", "the tenant id `hub` is taken"));
             }
             let municipality = tenant.municipality.clone();
-            if registry.tenants.values().any(|other| other.municipality == municipality) {
+            if registry.tenants_by_municipality.insert(municipality.clone(), tenant.id.clone()).is_some() {
                 faults.push(Bilingual::new(
                     format!("団体コード {municipality} のテナントが二つあります"),
                     format!("two tenants for municipality {municipality}"),
@@ -180,13 +186,25 @@ impl Registry {
             insert(&mut registry.tenants, tenant.id.clone(), tenant, "tenant", &mut faults);
         }
         for participant in entries.participant {
-            insert(&mut registry.participants, participant.id.clone(), participant, "participant", &mut faults);
+            let id = participant.id.clone();
+            for fingerprint in &participant.fingerprints {
+                registry.participants_by_fingerprint.entry(fingerprint.to_ascii_lowercase()).or_insert(id.clone());
+            }
+            insert(&mut registry.participants, id, Arc::new(participant), "participant", &mut faults);
         }
         for endpoint in entries.endpoint {
             insert(&mut registry.endpoints, endpoint.id.clone(), endpoint, "endpoint", &mut faults);
         }
         for channel in entries.channel {
-            insert(&mut registry.channels, channel.id.clone(), channel, "channel", &mut faults);
+            insert(&mut registry.channels, channel.id.clone(), Arc::new(channel), "channel", &mut faults);
+        }
+        for channel in registry.channels.values() {
+            let of_participant = registry.channels_by_participant.entry(channel.participant.clone()).or_default();
+            of_participant.push(channel.clone());
+            if channel.mode == Mode::Deliver {
+                let what = (channel.tenant.clone(), channel.kind.clone());
+                registry.delivering.entry(what).or_default().push(channel.clone());
+            }
         }
         registry.check_references(&mut faults);
         if faults.is_empty() { Ok(registry) } else { Err(faults) }
@@ -196,25 +214,25 @@ impl Registry {
     pub fn entries(&self) -> RegistryEntries {
         RegistryEntries {
             tenant: self.tenants.values().cloned().collect(),
-            participant: self.participants.values().cloned().collect(),
+            participant: self.participants.values().map(|participant| (**participant).clone()).collect(),
             endpoint: self.endpoints.values().cloned().collect(),
-            channel: self.channels.values().cloned().collect(),
+            channel: self.channels.values().map(|channel| (**channel).clone()).collect(),
         }
     }
 
     /// A participant by id, suspended or not.
-    pub fn participant(&self, id: &ParticipantId) -> Option<&Participant> {
+    pub fn participant(&self, id: &ParticipantId) -> Option<&Arc<Participant>> {
         self.participants.get(id)
     }
 
     /// All participants, suspended or not.
-    pub fn participants(&self) -> impl Iterator<Item = &Participant> {
+    pub fn participants(&self) -> impl Iterator<Item = &Arc<Participant>> {
         self.participants.values()
     }
 
     /// The participant that registered a foreign certificate.
-    pub fn participant_by_fingerprint(&self, sha256_hex: &str) -> Option<&Participant> {
-        self.participants.values().find(|p| p.fingerprints.iter().any(|known| known.eq_ignore_ascii_case(sha256_hex)))
+    pub fn participant_by_fingerprint(&self, sha256_hex: &str) -> Option<&Arc<Participant>> {
+        self.participant(self.participants_by_fingerprint.get(&sha256_hex.to_ascii_lowercase())?)
     }
 
     /// A tenant by id.
@@ -224,7 +242,7 @@ impl Registry {
 
     /// The tenant of a municipality on this hub.
     pub fn tenant_of(&self, municipality: &MunicipalityCode) -> Option<&Tenant> {
-        self.tenants.values().find(|tenant| tenant.municipality == *municipality)
+        self.tenant(self.tenants_by_municipality.get(municipality)?)
     }
 
     /// All tenants.
@@ -238,12 +256,12 @@ impl Registry {
     }
 
     /// A channel by id.
-    pub fn channel(&self, id: &ChannelId) -> Option<&Channel> {
+    pub fn channel(&self, id: &ChannelId) -> Option<&Arc<Channel>> {
         self.channels.get(id)
     }
 
     /// All channels.
-    pub fn channels(&self) -> impl Iterator<Item = &Channel> {
+    pub fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
         self.channels.values()
     }
 
@@ -253,20 +271,20 @@ impl Registry {
         participant: &'a ParticipantId,
         mode: Mode,
         on: Date,
-    ) -> impl Iterator<Item = &'a Channel> {
-        self.channels.values().filter(move |c| c.participant == *participant && c.mode == mode && c.is_open(on))
+    ) -> impl Iterator<Item = &'a Arc<Channel>> {
+        let all = self.channels_by_participant.get(participant).into_iter().flatten();
+        all.filter(move |channel| channel.mode == mode && channel.is_open(on))
     }
 
     /// The channels on which a tenant's records of a kind are delivered on a day.
     pub fn deliver_channels<'a>(
         &'a self,
-        tenant: &'a TenantId,
-        kind: &'a KindName,
+        tenant: &TenantId,
+        kind: &KindName,
         on: Date,
-    ) -> impl Iterator<Item = &'a Channel> {
-        self.channels
-            .values()
-            .filter(move |c| c.mode == Mode::Deliver && c.tenant == *tenant && c.kind == *kind && c.is_open(on))
+    ) -> impl Iterator<Item = &'a Arc<Channel>> {
+        let all = self.delivering.get(&(tenant.clone(), kind.clone())).into_iter().flatten();
+        all.filter(move |channel| channel.is_open(on))
     }
 
     fn check_references(&self, faults: &mut Vec<Bilingual>) {

@@ -56,7 +56,7 @@ pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
             let (gateway, stopping) = (gateway.clone(), stopping.clone());
             workers.spawn(async move {
                 drain_channel(&gateway, &channel, &stopping).await;
-                channel.id
+                channel.id.clone()
             });
         }
     }

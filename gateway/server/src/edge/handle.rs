@@ -17,6 +17,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::Note;
 
 use super::answer::{self, Refused};
+use super::detached::{Detached, Died};
 use super::limits::Standing;
 use super::peer::Peer;
 use super::{body, route};
@@ -149,7 +150,7 @@ async fn serve(
     request.extensions_mut().insert(Arc::new(call));
 
     // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
-    let work = tokio::spawn(async move {
+    let work = Detached::new(async move {
         let response = router.oneshot(request).await;
         drop(share);
         // The place is given back when the answer is sent; work that goes on after its caller has gone holds it too.
@@ -161,8 +162,8 @@ async fn serve(
     let mut response = match tokio::time::timeout(deadline, work).await {
         Ok(Ok(Ok(response))) => response,
         Ok(Ok(Err(never))) => match never {},
-        Ok(Err(error)) => {
-            tracing::error!(%exchange, %error, "a handler died");
+        Ok(Err(Died)) => {
+            tracing::error!(%exchange, "a handler died");
             return Err(Refusal::Internal);
         }
         Err(_) => return Err(Refusal::Timeout),
@@ -239,7 +240,7 @@ async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, ref
         | Refusal::Unavailable => return refusal,
     };
     let registry = gateway.registry.load();
-    let participant = peer.participant(&registry).map(|p| p.id);
+    let participant = peer.participant(&registry).map(|p| p.id.clone());
     if let Some(participant) = &participant
         && let Err(later) = gateway.rates.check_refusal(participant.as_str())
     {

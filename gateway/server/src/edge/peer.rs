@@ -1,6 +1,6 @@
 //! From a certificate to a participant. Nothing a body or header says takes part in it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -52,7 +52,7 @@ impl Peer {
     }
 
     /// The participant it is today, if it is one that may act. Asked again for every request.
-    pub fn participant(&self, registry: &Registry) -> Option<Participant> {
+    pub fn participant(&self, registry: &Registry) -> Option<Arc<Participant>> {
         let found = match &self.named {
             Some(id) => registry.participant(id),
             None => registry.participant_by_fingerprint(&self.fingerprint),

@@ -87,7 +87,13 @@ impl Answered {
             tracing::error!(channel = %channel.id, "the channel's layout is not of a JSON format");
             Refused(Refusal::Internal)
         })?;
-        Ok(Self { subject: None, tenant: channel.tenant, kind: channel.kind, layout: channel.layout, content })
+        Ok(Self {
+            subject: None,
+            tenant: channel.tenant.clone(),
+            kind: channel.kind.clone(),
+            layout: channel.layout.clone(),
+            content,
+        })
     }
 }
 

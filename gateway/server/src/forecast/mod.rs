@@ -9,6 +9,7 @@ mod tests;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -185,7 +186,7 @@ fn of_participant(facts: &Facts, as_of: Timestamp, id: String) -> Option<Line> {
     };
     // Whoever is in no registry and whose certificates are over is no partner any more.
     let is_gone = registered.is_none() && last.is_none_or(|ends| ends < as_of);
-    (!is_gone).then(|| line(facts, as_of, What::Participant, id, end, registered))
+    (!is_gone).then(|| line(facts, as_of, What::Participant, id, end, registered.map(|participant| &**participant)))
 }
 
 /// The end of a certificate that is among the files, by its fingerprint.
@@ -214,8 +215,9 @@ fn line(
     };
     // What is closed by then does not go dark.
     let on = date_in_japan(ends.unwrap_or(as_of).max(as_of));
-    let is_hit =
-        |channel: &&Channel| channel.until.is_none_or(|last| on <= last) && depends(facts, what, participant, channel);
+    let is_hit = |channel: &&Arc<Channel>| {
+        channel.until.is_none_or(|last| on <= last) && depends(facts, what, participant, channel)
+    };
     let channels: Vec<ChannelId> = facts.registry.channels().filter(is_hit).map(|channel| channel.id.clone()).collect();
     let pending_deliveries = channels.iter().filter_map(|id| facts.pending.get(id)).sum();
     let days_left = ends.map(|ends| (ends.as_second() - as_of.as_second()).div_euclid(DAY));

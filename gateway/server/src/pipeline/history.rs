@@ -4,6 +4,7 @@
 //! doses as far as it may look these up: that an interval is too short says that there is an earlier dose.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
 use tsunagi_core::disclosure::{Disclosure, HeldRecord};
@@ -220,7 +221,7 @@ impl People<'_> {
         tenant: &TenantId,
         kind: &Kind,
         held: &Held,
-    ) -> Result<Option<(Channel, Disclosure)>, Refusal> {
+    ) -> Result<Option<(Arc<Channel>, Disclosure)>, Refusal> {
         let caller = &self.call.caller.participant;
         let mut channels = self.registry.open_channels(&caller.id, Mode::Lookup, self.call.today);
         let channel = channels.find(|channel| channel.tenant == *tenant && channel.kind == kind.name);

@@ -31,7 +31,7 @@ pub(super) struct Intaker<'a> {
     call: &'a Call,
     pub(super) tables: Arc<Tables>,
     pub(super) registry: Arc<Registry>,
-    channels: Vec<Channel>,
+    channels: Vec<Arc<Channel>>,
     layouts: Vec<LayoutId>,
     flow: Flow,
     pub(super) tally: Tally,
@@ -64,7 +64,7 @@ impl<'a> Intaker<'a> {
             return Err(Refusal::NotPermitted);
         }
         let open = registry.open_channels(&call.caller.participant.id, Mode::Submit, call.today);
-        let channels: Vec<Channel> = open.filter(|channel| fits(channel)).cloned().collect();
+        let channels: Vec<Arc<Channel>> = open.filter(|channel| fits(channel)).cloned().collect();
         if channels.is_empty() {
             return Err(Refusal::KindUnsupported);
         }

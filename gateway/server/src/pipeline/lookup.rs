@@ -27,7 +27,7 @@ pub struct Inquiry<'a> {
     /// Which way the answer would go.
     pub flow: Flow,
     /// The channels it may come through: one for each tenant and kind.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<Arc<Channel>>,
     /// The items named one by one.
     pub named_items: BTreeSet<FieldKey>,
     /// Which of the records held are meant.
@@ -42,45 +42,54 @@ pub struct Inquiry<'a> {
     pub action: Action,
 }
 
-/// What one channel yields, permitted and encoded but not yet noted.
-struct Found {
-    subject: SubjectKey,
-    channel: Channel,
-    records: Vec<HeldRecord>,
-    hides: BTreeSet<FieldKey>,
-    call: Option<PermittedCall>,
-}
-
-/// What one channel yielded.
+/// What one channel yields. It is handed on when it is noted.
 pub struct Part {
     /// Whose records these are.
     pub subject: SubjectKey,
     /// The channel it came through.
-    pub channel: Channel,
-    /// The records as disclosed: without the fields the permit does not cover.
-    pub records: Vec<HeldRecord>,
+    pub channel: Arc<Channel>,
+    /// What is disclosed, without the fields the permit does not cover.
+    pub content: Content,
     /// The fields of the kind that the permit does not cover, whether any record has them or not.
     pub hides: BTreeSet<FieldKey>,
-    /// The bytes, in the channel's layout, where an envelope was named for them.
-    call: Option<PermittedCall>,
+}
+
+/// What is disclosed.
+pub enum Content {
+    /// In the channel's layout, where an envelope was named for it: how many records, and the bytes.
+    Encoded(usize, PermittedCall),
+    /// The records themselves.
+    Records(Vec<HeldRecord>),
 }
 
 impl Part {
-    /// The bytes, in the channel's layout.
-    pub fn into_bytes(self) -> Result<Vec<u8>, Refusal> {
-        self.call.map(|call| call.into_payload().1).ok_or(Refusal::Internal)
+    /// How many records there are.
+    pub fn count(&self) -> usize {
+        match &self.content {
+            Content::Encoded(count, _) => *count,
+            Content::Records(records) => records.len(),
+        }
     }
-}
 
-impl From<Found> for Part {
-    fn from(found: Found) -> Self {
-        let Found { subject, channel, records, hides, call } = found;
-        Self { subject, channel, records, hides, call }
+    /// The records, where no envelope was named.
+    pub fn records(&self) -> &[HeldRecord] {
+        match &self.content {
+            Content::Encoded(..) => &[],
+            Content::Records(records) => records,
+        }
+    }
+
+    /// The bytes, in the channel's layout, where an envelope was named.
+    pub fn into_bytes(self) -> Result<Vec<u8>, Refusal> {
+        match self.content {
+            Content::Encoded(_, call) => Ok(call.into_payload().1),
+            Content::Records(_) => Err(Refusal::Internal),
+        }
     }
 }
 
 /// The distinct open channels of the caller for lookups of kinds that `wanted` names.
-pub fn channels(gateway: &Gateway, call: &Call, mode: Mode, wanted: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+pub fn channels(gateway: &Gateway, call: &Call, mode: Mode, wanted: impl Fn(&Channel) -> bool) -> Vec<Arc<Channel>> {
     let registry = gateway.registry.load();
     let mut seen = BTreeSet::new();
     registry
@@ -92,7 +101,7 @@ pub fn channels(gateway: &Gateway, call: &Call, mode: Mode, wanted: impl Fn(&Cha
 }
 
 /// The tenants at the other ends of channels, each once.
-pub fn tenants(channels: &[Channel]) -> BTreeSet<&TenantId> {
+pub fn tenants(channels: &[Arc<Channel>]) -> BTreeSet<&TenantId> {
     channels.iter().map(|channel| &channel.tenant).collect()
 }
 
@@ -156,7 +165,7 @@ pub async fn look_up_in(
     envelope: Option<&Envelope>,
 ) -> Result<Vec<Part>, Refusal> {
     let tables = gateway.tables.load_full();
-    let channels: Vec<&Channel> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
+    let channels: Vec<&Arc<Channel>> = inquiry.channels.iter().filter(|channel| channel.tenant == *tenant).collect();
     let kinds: Vec<KindName> = match subject {
         // A proxy's term ends by the date of birth, whichever kind of record tells it.
         SubjectRef::SignIn { .. } => tables.kinds().map(|kind| kind.name.clone()).collect(),
@@ -164,10 +173,9 @@ pub async fn look_up_in(
     };
     for _ in 0..TRIES {
         let held = gateway.store.held(tenant, subject, &kinds).await.map_err(refusal_of)?;
-        let directive = match (&held, inquiry.attested) {
-            (Some(held), Some(make)) => Some(make(held.subject.clone())),
-            _ => None,
-        };
+        let rests_on = held.iter().map(|held| (held.subject.clone(), held.version)).collect();
+        let mut person = held.map(|held| Person::of(&tables, call, inquiry, held));
+        let directive = person.as_ref().and_then(|person| person.attested.clone());
         let mut events = Vec::new();
         let mut found = Vec::new();
         for channel in &channels {
@@ -176,26 +184,46 @@ pub async fn look_up_in(
             event.channel = Some(channel.id.clone());
             event.flow = Some(inquiry.flow);
             event.agent.end_user.clone_from(&inquiry.end_user);
-            match &held {
+            match &mut person {
                 None => event.reason = Some("subject_unknown".to_owned()),
-                Some(held) => {
+                Some(person) => {
                     let asked = Asked { gateway, call, inquiry, tables: &tables, channel, envelope };
-                    found.extend(asked.answer(held, directive.as_ref(), &mut event)?);
+                    found.extend(asked.answer(person, &mut event)?);
                 }
             }
             events.push(event);
         }
-        let rests_on = held.iter().map(|held| (held.subject.clone(), held.version)).collect();
         match gateway.store.note(tenant, Note { events, rests_on, directive }).await {
             // The leaves are on disk: what was found may be handed on.
-            Ok(_) => {
-                return Ok(found.into_iter().map(Part::from).collect());
-            }
+            Ok(_) => return Ok(found),
             Err(StoreError::Stale) => {}
             Err(error) => return Err(refusal_of(error)),
         }
     }
     Err(Refusal::Unavailable)
+}
+
+/// The subject of an inquiry, as one moment shows it.
+struct Person {
+    held: Held,
+    /// Who acts; nobody, where the sign-in has no link.
+    acting: Option<Acting>,
+    /// The directive that came along. It counts with the others.
+    attested: Option<Directive>,
+}
+
+impl Person {
+    fn of(tables: &Tables, call: &Call, inquiry: &Inquiry<'_>, mut held: Held) -> Self {
+        let attested = inquiry.attested.map(|make| make(held.subject.clone()));
+        held.directives.extend(attested.clone());
+        Self { acting: acting(tables, inquiry.flow, &held, call.today), held, attested }
+    }
+
+    /// Takes the records that are meant out of what is held: each is of one kind, and each kind has one channel.
+    fn take(&mut self, kind: &Kind, wanted: impl Fn(&Kind, &HeldRecord) -> bool) -> Vec<HeldRecord> {
+        let is_meant = |held: &mut HeldRecord| *held.record.kind() == kind.name && wanted(kind, held);
+        self.held.records.extract_if(.., is_meant).collect()
+    }
 }
 
 /// One channel of an inquiry.
@@ -204,38 +232,33 @@ struct Asked<'a> {
     call: &'a Call,
     inquiry: &'a Inquiry<'a>,
     tables: &'a Arc<Tables>,
-    channel: &'a Channel,
+    channel: &'a Arc<Channel>,
     envelope: Option<&'a Envelope>,
 }
 
 impl Asked<'_> {
-    fn answer(
-        &self,
-        held: &Held,
-        attested: Option<&Directive>,
-        event: &mut AuditEvent,
-    ) -> Result<Option<Found>, Refusal> {
+    fn answer(&self, person: &mut Person, event: &mut AuditEvent) -> Result<Option<Part>, Refusal> {
         let kind = self.tables.kind(&self.channel.kind).ok_or(Refusal::Internal)?;
+        let Person { held, acting, .. } = &*person;
         event.subject = Some(held.subject.clone());
-        let Some(acting) = acting(self.tables, self.inquiry.flow, held, self.call.today) else {
+        let Some(acting) = acting else {
             event.reason = Some("no_link".to_owned());
             return Ok(None);
         };
         event.agent.proxy = matches!(acting, Acting::Proxy(_));
-        let directives: Vec<Directive> = held.directives.iter().chain(attested).cloned().collect();
         let purpose = self.call.purpose.or(self.channel.purpose);
         let question = Question {
             flow: self.inquiry.flow,
             tenant: &self.channel.tenant,
             recipient: &self.call.caller.recipient(),
-            acting: &acting,
+            acting,
             subject: &held.subject,
             non_disclosure: held.non_disclosure,
             kind,
             purpose,
             stated_basis: self.inquiry.stated_basis.as_deref(),
             named_items: &self.inquiry.named_items,
-            directives: &directives,
+            directives: &held.directives,
             at: self.call.at,
             today: self.call.today,
         };
@@ -250,12 +273,8 @@ impl Asked<'_> {
         };
         event.bases = permit.bases().clone();
         event.policy_version = Some(permit.policy_version().to_owned());
-        let wanted: Vec<HeldRecord> = held
-            .records
-            .iter()
-            .filter(|record| *record.record.kind() == kind.name && (self.inquiry.wanted)(kind, record))
-            .cloned()
-            .collect();
+        let subject = held.subject.clone();
+        let wanted = person.take(kind, self.inquiry.wanted);
         let disclosure = Disclosure::new(permit, kind, wanted).map_err(|_| Refusal::Internal)?;
         if disclosure.records().is_empty() {
             event.reason = Some("no_record".to_owned());
@@ -264,11 +283,13 @@ impl Asked<'_> {
         event.outcome = EventOutcome::Done;
         event.classes = disclosure.classes_seen(kind);
         event.records = disclosure.records().iter().map(|held| (held.id.clone(), held.version)).collect();
-        let records = disclosure.records().to_vec();
         let hidden = kind.fields.iter().filter(|field| !disclosure.permit().covers(field));
         let hides = hidden.map(|field| field.key.clone()).collect();
-        let call = self.envelope.map(|envelope| self.encode(disclosure, envelope)).transpose()?;
-        Ok(Some(Found { subject: held.subject.clone(), channel: self.channel.clone(), records, hides, call }))
+        let content = match self.envelope {
+            Some(envelope) => Content::Encoded(disclosure.records().len(), self.encode(disclosure, envelope)?),
+            None => Content::Records(disclosure.into_records()),
+        };
+        Ok(Some(Part { subject, channel: self.channel.clone(), content, hides }))
     }
 
     /// Localizes and encodes what a disclosure holds, and binds the bytes to it.

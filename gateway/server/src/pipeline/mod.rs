@@ -12,6 +12,8 @@ pub mod scrub;
 pub mod sender;
 pub mod submit;
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
@@ -29,7 +31,7 @@ use crate::gateway::Gateway;
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The participant.
-    pub participant: Participant,
+    pub participant: Arc<Participant>,
     /// SHA-256 of its certificate, in hexadecimal.
     pub certificate: String,
 }

@@ -114,7 +114,7 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             Err(_) => answered.ledger.push(line(LedgerOutcome::TimedOut, None, 0)),
             Ok(parts) => {
                 let parts = parts?;
-                let records = parts.iter().map(|part| part.records.len()).sum();
+                let records = parts.iter().map(|part| part.count()).sum();
                 answered.ledger.push(if records == 0 {
                     line(LedgerOutcome::Withheld, Some("not_available"), 0)
                 } else {

@@ -7,11 +7,13 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use http::{HeaderMap, Response, StatusCode};
-use jiff::civil::Date;
-use serde_json::{Value, json};
+use jiff::{Timestamp, civil::Date};
+use serde::Serialize;
+use serde_json::Value;
 use tsunagi_core::audit::Action;
 use tsunagi_core::disclosure::HeldRecord;
-use tsunagi_core::id::{KindName, SubjectKey};
+use tsunagi_core::fault::Lang;
+use tsunagi_core::id::{ExchangeId, KindName, RecordId, SubjectKey};
 use tsunagi_core::kind::Kind;
 use tsunagi_core::policy::{Directive, Flow};
 use tsunagi_core::refusal::Refusal;
@@ -81,33 +83,37 @@ pub(in crate::edge) async fn answer(
         action: Action::LookupAnswered,
     };
     let parts = look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(identifier), None).await?;
-    let rights: Vec<Right> = parts
+    let rights: Vec<Right<'_>> = parts
         .iter()
         .flat_map(|part| {
             let kind = tables.kind(&part.channel.kind);
-            part.records.iter().filter_map(move |held| Right::of(kind?, held))
+            part.records().iter().filter_map(move |held| Right::of(kind?, held))
         })
         .collect();
     if rights.is_empty() {
         return Err(Refused(Refusal::NotAvailable));
     }
-    let tenant = parts.first().map(|part| part.channel.tenant.to_string()).unwrap_or_default();
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &response(&call, &tables, &request, serviced, &rights, &tenant)))
+    let tenant = parts.first().ok_or(Refused(Refusal::Internal))?.channel.tenant.clone();
+    Ok(answer::json(
+        StatusCode::OK,
+        MEDIA_TYPE,
+        &response(&call, &tables, &request, serviced, &rights, tenant.as_str()),
+    ))
 }
 
 /// From when until when a right holds, both days inclusive; an end that is not whole counts by its bounds.
-struct Right {
-    record: String,
+struct Right<'a> {
+    record: &'a RecordId,
     from: Option<Date>,
     until: Option<Date>,
 }
 
-impl Right {
-    fn of(kind: &Kind, held: &HeldRecord) -> Option<Self> {
+impl<'a> Right<'a> {
+    fn of(kind: &Kind, held: &'a HeldRecord) -> Option<Self> {
         let validity = kind.validity.as_ref()?;
         let date = |key| held.record.first(key).and_then(tsunagi_core::value::Value::date);
         let (from, until) = (date(&validity.from)?, date(&validity.until)?);
-        Some(Self { record: held.id.to_string(), from: from.earliest(), until: until.latest() })
+        Some(Self { record: &held.id, from: from.earliest(), until: until.latest() })
     }
 
     fn is_in_force(&self, on: Date) -> bool {
@@ -126,58 +132,101 @@ fn serviced_on(call: &Call, request: &Value) -> Result<Date, Refusal> {
     }
 }
 
-fn response(call: &Call, tables: &Tables, request: &Value, serviced: Date, rights: &[Right], tenant: &str) -> Value {
-    let insurance: Vec<Value> = rights
-        .iter()
-        .map(|right| {
-            let mut period = serde_json::Map::new();
-            for (name, date) in [("start", right.from), ("end", right.until)] {
-                if let Some(date) = date {
-                    period.insert(name.to_owned(), json!(date));
-                }
-            }
-            json!({
-                "coverage": { "reference": format!("Coverage/{}", right.record) },
-                "inforce": right.is_in_force(serviced),
-                "benefitPeriod": period,
-            })
-        })
-        .collect();
+/// A CoverageEligibilityResponse. Written as it goes: a tree in between would cost more than all the rest of the answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    resource_type: &'static str,
+    id: &'a ExchangeId,
+    status: &'static str,
+    purpose: [&'static str; 1],
+    patient: Reference<&'a Value>,
+    serviced_date: Date,
+    created: Timestamp,
+    request: Reference<Identified<'a>>,
+    outcome: &'static str,
+    disposition: &'static str,
+    insurer: Reference<Identified<'a>>,
+    insurance: Vec<Insurance>,
+}
+
+#[derive(Serialize)]
+struct Reference<T> {
+    identifier: T,
+}
+
+#[derive(Serialize)]
+struct Identified<'a> {
+    system: &'static str,
+    value: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Insurance {
+    coverage: CoverageReference,
+    inforce: bool,
+    benefit_period: Period,
+}
+
+#[derive(Serialize)]
+struct CoverageReference {
+    reference: String,
+}
+
+#[derive(Serialize)]
+struct Period {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<Date>,
+}
+
+fn response<'a>(
+    call: &'a Call,
+    tables: &Tables,
+    request: &'a Value,
+    serviced: Date,
+    rights: &[Right<'_>],
+    tenant: &'a str,
+) -> Answer<'a> {
+    let insurance = rights.iter().map(|right| Insurance {
+        coverage: CoverageReference { reference: format!("Coverage/{}", right.record) },
+        inforce: right.is_in_force(serviced),
+        benefit_period: Period { start: right.from, end: right.until },
+    });
     let any = rights.iter().any(|right| right.is_in_force(serviced));
     let disposition = match (any, call.lang) {
-        (true, tsunagi_core::fault::Lang::En) => "in force",
-        (true, tsunagi_core::fault::Lang::Ja) => "有効",
-        (false, tsunagi_core::fault::Lang::En) => "not in force on that day",
-        (false, tsunagi_core::fault::Lang::Ja) => "その日は有効ではありません",
+        (true, Lang::En) => "in force",
+        (true, Lang::Ja) => "有効",
+        (false, Lang::En) => "not in force on that day",
+        (false, Lang::Ja) => "その日は有効ではありません",
     };
-    json!({
-        "resourceType": "CoverageEligibilityResponse",
-        "id": call.exchange,
-        "status": "active",
-        "purpose": ["validation"],
-        "patient": patient_reference(tables, request),
-        "servicedDate": serviced,
-        "created": call.at,
-        "request": { "identifier": { "system": "urn:tsunagi:exchange", "value": call.exchange } },
-        "outcome": "complete",
-        "disposition": disposition,
-        "insurer": { "identifier": { "system": "urn:tsunagi:tenant", "value": tenant } },
-        "insurance": insurance,
-    })
+    Answer {
+        resource_type: "CoverageEligibilityResponse",
+        id: &call.exchange,
+        status: "active",
+        purpose: ["validation"],
+        patient: Reference { identifier: patient_identifier(tables, request) },
+        serviced_date: serviced,
+        created: call.at,
+        request: Reference { identifier: Identified { system: "urn:tsunagi:exchange", value: call.exchange.as_str() } },
+        outcome: "complete",
+        disposition,
+        insurer: Reference { identifier: Identified { system: "urn:tsunagi:tenant", value: tenant } },
+        insurance: insurance.collect(),
+    }
 }
 
 /// The patient as the request named it: an identifier the caller sent goes back to the caller.
-fn patient_reference(tables: &Tables, request: &Value) -> Value {
+fn patient_identifier<'a>(tables: &Tables, request: &'a Value) -> &'a Value {
     let patient = request.get("patient").unwrap_or(&Value::Null);
-    let own = patient.get("identifier").cloned();
     let listed = || {
         let identifiers = resource::resolve(request, patient)?.get("identifier")?.as_array()?;
-        identifiers
-            .iter()
-            .find(|i| {
-                i.get("system").and_then(Value::as_str).is_some_and(|uri| tables.identifier_system(uri).is_some())
-            })
-            .cloned()
+        identifiers.iter().find(|identifier| {
+            let system = identifier.get("system").and_then(Value::as_str);
+            system.is_some_and(|uri| tables.identifier_system(uri).is_some())
+        })
     };
-    json!({ "identifier": own.or_else(listed) })
+    patient.get("identifier").or_else(listed).unwrap_or(&Value::Null)
 }

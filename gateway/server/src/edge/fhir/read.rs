@@ -120,7 +120,7 @@ pub(in crate::edge) fn own_channels(
     call: &Call,
     flow: Flow,
     wanted: impl Fn(&Channel) -> bool,
-) -> Vec<Channel> {
+) -> Vec<Arc<Channel>> {
     let own = call.caller.participant.tenant.as_ref();
     channels(gateway, call, Mode::Lookup, |channel| {
         wanted(channel) && (flow != Flow::MunicipalityReads || own == Some(&channel.tenant))

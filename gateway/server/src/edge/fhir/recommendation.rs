@@ -158,7 +158,7 @@ impl<'a> Writer<'a> {
             is_partial: tells_a_dose(kind, rule).any(|key| part.hides.contains(key)),
         };
         let (mut births, mut sexes) = (Vec::new(), Vec::new());
-        for held in &part.records {
+        for held in part.records() {
             let Some((dose, recipient)) = kind.dose_of(&held.record) else { continue };
             told.records.entry(dose.vaccine.clone()).or_default().push(held.id.to_string());
             births.extend(recipient.birth);
@@ -212,7 +212,7 @@ impl<'a> Writer<'a> {
     /// The person as the caller named it; of a citizen's app as the records do.
     fn patient(&self, kind: &Kind, part: &Part) -> Value {
         let asked = self.asked.search.subject(self.tables).map(|asked| (asked.system, asked.value.expose().clone()));
-        let of_record = || part.records.iter().find_map(|held| kind.identifiers_of(&held.record).into_iter().next());
+        let of_record = || part.records().iter().find_map(|held| kind.identifiers_of(&held.record).into_iter().next());
         let identifier = asked.or_else(of_record).and_then(|(system, value)| {
             let uri = self.tables.identifier_system(system.as_str())?.uris.first()?;
             Some(json!({ "system": uri, "value": value }))

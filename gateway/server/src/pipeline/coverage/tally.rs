@@ -43,7 +43,7 @@ pub struct Passing<'a> {
     /// Who is who.
     pub registry: &'a Registry,
     /// The sender's open channels of this wire format.
-    pub channels: &'a [Channel],
+    pub channels: &'a [Arc<Channel>],
     /// The tenant that the sender controls.
     pub own: Option<&'a TenantId>,
     /// Today in Japan.
@@ -147,7 +147,7 @@ impl<'a> Passing<'a> {
     /// The channel of a row of which no record came: the only one of the layout, or the one into the tenant that the
     /// row names. A guess would put one municipality's gap on another's list.
     fn channel_of(&self, layout: &Layout, kind: &Kind, document: &Document) -> Option<&'a ChannelId> {
-        let fits = |channel: &&Channel| channel.layout == *layout.id();
+        let fits = |channel: &&Arc<Channel>| channel.layout == *layout.id();
         let mut fitting = self.channels.iter().filter(fits);
         let channel = match (fitting.next()?, fitting.next()) {
             (only, None) => only,
