@@ -10,6 +10,7 @@ mod command;
 pub mod contract;
 mod error;
 mod keys;
+mod recent;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod traits;

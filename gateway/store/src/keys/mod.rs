@@ -14,7 +14,6 @@
 //! of another label, so that equal values in two tenants, or in two identifier systems, look unrelated.
 
 mod cipher;
-mod recent;
 mod ring;
 mod tenant;
 #[cfg(test)]

@@ -7,8 +7,8 @@ use tsunagi_core::sensitive::Sensitive;
 use zeroize::Zeroize;
 
 use super::cipher::{Cipher, frame};
-use super::recent::Recent;
 use super::tenant::TenantKeys;
+use crate::recent::Recent;
 
 /// The key that wraps all others: 32 bytes, never stored beside what it protects.
 pub struct MasterKey(Sensitive<[u8; 32]>);
@@ -85,7 +85,7 @@ impl Keyring {
         }
         let key = key_of(&self.master()?.open(&tenant_place(tenant), wrapped)?)?;
         let keys = Arc::new(TenantKeys::derive(tenant, &key)?);
-        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).keep(known, Arc::clone(&keys));
+        self.tenants.lock().unwrap_or_else(PoisonError::into_inner).keep(known, Arc::clone(&keys), 1);
         Ok(keys)
     }
 
@@ -108,7 +108,7 @@ impl Keyring {
         }
         let key = key_of(&tenant.wrapping().open(&place, wrapped)?)?;
         let cipher = Arc::new(Cipher::new(&key)?);
-        self.subjects.lock().unwrap_or_else(PoisonError::into_inner).keep(known, Arc::clone(&cipher));
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner).keep(known, Arc::clone(&cipher), 1);
         Ok(cipher)
     }
 

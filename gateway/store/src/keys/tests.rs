@@ -2,7 +2,8 @@ use jiff::Timestamp;
 use tsunagi_core::id::{ExchangeId, IdentifierSystem, SubjectKey, TenantId};
 use tsunagi_core::sensitive::Sensitive;
 
-use super::recent::Recent;
+use crate::recent::Recent;
+
 use super::{KeyFault, Keyring, MasterKey, RowPlace};
 
 fn ring(byte: u8) -> Keyring {
@@ -79,7 +80,7 @@ fn equal_values_look_unrelated_across_systems_tenants_and_uses() {
 fn the_cache_is_bounded_and_keeps_what_is_used() {
     let mut recent = Recent::new(4);
     for n in 0..100 {
-        recent.keep(n, std::sync::Arc::new(n));
+        recent.keep(n, std::sync::Arc::new(n), 1);
         assert!(recent.find(&0).is_some(), "the busy one is there after {n} others");
         assert!(recent.len() <= 8);
     }

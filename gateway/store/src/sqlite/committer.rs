@@ -1,5 +1,6 @@
 //! The one thread that writes: group commit.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -50,7 +51,8 @@ impl Committer {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        let writer = Writer { conn, common, readers, wal, commits: counter, pause: Duration::ZERO };
+        let writer =
+            Writer { conn, common, readers, wal, commits: counter, seen_version: Cell::new(0), pause: Duration::ZERO };
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
             .spawn(move || writer.run(inbox))
@@ -160,6 +162,8 @@ struct Writer {
     readers: Option<Weak<Readers>>,
     wal: WriteAheadLog,
     commits: Arc<AtomicU64>,
+    /// What the database's version was with the last transaction.
+    seen_version: Cell<i64>,
     /// How long to wait for company before the next commit.
     pause: Duration,
 }
@@ -212,6 +216,8 @@ impl Writer {
 
     fn transact(&self, batch: &mut [Work]) -> Result<(), StoreError> {
         self.step("BEGIN IMMEDIATE")?;
+        // Differs from what it was if another connection than this one has committed since.
+        let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         let shared = Batch::default();
         let session = Session::new(&self.conn, &self.common, &shared);
         for work in batch {
@@ -237,7 +243,7 @@ impl Writer {
         }
         shared.close(&self.conn)?;
         self.step("COMMIT")?;
-        self.common.changes.committed(&shared.changed());
+        self.common.changes.committed(&shared.changed(), version != self.seen_version.replace(version));
         Ok(())
     }
 

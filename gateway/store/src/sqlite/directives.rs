@@ -7,11 +7,18 @@ use tsunagi_core::id::{DirectiveId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
 
 use super::audit::{LeafContent, Leaves, append_one};
-use super::convert::{Columns, from_json, nanos, to_json};
+use super::convert::{from_json, nanos, to_json};
 use super::session::{Session, Tenancy};
 use super::subjects::Subject;
 use crate::command::Note;
 use crate::error::StoreError;
+
+/// A directive as it is stored.
+pub(super) struct SealedDirective {
+    id: String,
+    ends_at: i64,
+    pub(super) sealed: Vec<u8>,
+}
 
 /// See [`crate::Store::note`].
 pub(super) fn note(
@@ -80,9 +87,9 @@ pub(super) fn withdraw(
 }
 
 impl Tenancy<'_> {
-    /// The directives of a subject, oldest id first: all that may still be in force, and the newest of those that have
-    /// ended. A subject with a consent for every visit would otherwise make each lookup slower than the one before.
-    pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<Directive>, StoreError> {
+    /// The directives of a subject: all that may still be in force, and the newest of those that have ended. A subject
+    /// with a consent for every visit would otherwise make each lookup slower than the one before.
+    pub(super) fn directives(&self, subject: &Subject) -> Result<Vec<SealedDirective>, StoreError> {
         let past = self.past();
         let mut newest_end_first = self.conn.prepare_cached(
             "SELECT directive, ends_at, sealed FROM directives INDEXED BY directives_by_end
@@ -91,13 +98,26 @@ impl Tenancy<'_> {
         let mut rows = newest_end_first.query((self.tenant.as_str(), subject.key.as_str()))?;
         let (mut all, mut ended) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let end: i64 = row.get(1)?;
-            ended += usize::from(end <= past);
+            let ends_at = row.get(1)?;
+            ended += usize::from(ends_at <= past);
             if ended > ENDED {
                 break;
             }
-            let directive = self.open_directive(subject, row.text(0)?, row.blob(2)?)?;
-            if ends_at(&directive) != end {
+            all.push(SealedDirective { id: row.get(0)?, ends_at, sealed: row.get(2)? });
+        }
+        Ok(all)
+    }
+
+    /// Opens directives that were read, oldest id first.
+    pub(super) fn open_directives(
+        &self,
+        subject: &Subject,
+        sealed: &[SealedDirective],
+    ) -> Result<Vec<Directive>, StoreError> {
+        let mut all = Vec::with_capacity(sealed.len());
+        for one in sealed {
+            let directive = self.open_directive(subject, &one.id, &one.sealed)?;
+            if ends_at(&directive) != one.ends_at {
                 return Err(StoreError::Corrupt("a directive does not end when it is said to".to_owned()));
             }
             all.push(directive);

@@ -1,14 +1,38 @@
 //! What is held of one subject.
 
+use std::sync::Arc;
+
 use rusqlite::OptionalExtension;
-use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::id::{KindName, RecordId, SubjectKey, TenantId};
 
 use super::convert::Columns;
+use super::directives::SealedDirective;
+use super::records::SealedRecord;
 use super::session::{Session, Tenancy};
 use super::subjects::Subject;
-use crate::command::{Held, SubjectRef};
+use crate::command::{Held, Identifier, SubjectRef};
 use crate::error::StoreError;
+
+/// All of it as it is stored.
+pub(super) struct SealedHeld {
+    pub(super) subject: Subject,
+    directives: Vec<SealedDirective>,
+    records: Vec<SealedRecord>,
+}
+
+impl SealedHeld {
+    /// About how much memory it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let sealed = self.directives.iter().map(|directive| &directive.sealed);
+        let sealed = sealed.chain(self.records.iter().map(|record| &record.sealed));
+        SUBJECT_BYTES + sealed.map(|bytes| bytes.len() + ROW_BYTES).sum::<usize>()
+    }
+}
+
+/// A subject with its cipher, and its place in a cache.
+const SUBJECT_BYTES: usize = 1400;
+/// A row without its content.
+const ROW_BYTES: usize = 200;
 
 /// See [`crate::Store::held`].
 pub(super) fn held(
@@ -18,40 +42,63 @@ pub(super) fn held(
     kinds: &[KindName],
 ) -> Result<Option<Held>, StoreError> {
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
-    let (subject, link) = match who {
-        SubjectRef::Identifier(identifier) => (tenancy.named_subject(identifier)?, None),
-        SubjectRef::Record(record) => match tenancy.subject_of(record)? {
-            Some(key) => (tenancy.subject(&key)?, None),
-            None => (None, None),
-        },
+    match who {
+        SubjectRef::Identifier(identifier) => {
+            tenancy.named_held(identifier, kinds)?.map(|held| tenancy.open_held(&held)).transpose()
+        }
+        SubjectRef::Record(record) => {
+            let Some(key) = tenancy.subject_of(record)? else { return Ok(None) };
+            let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
+            Ok(Some(tenancy.open_held(&tenancy.read_held(subject, kinds)?)?))
+        }
         SubjectRef::SignIn { issuer, sub, subject } => {
             let sign_in = tenancy.keys.sign_in(issuer, sub);
             let mut links = tenancy.links(&sign_in)?;
             links.retain(|(key, _)| subject.as_ref().is_none_or(|wanted| wanted == key));
             let Some((key, sealed)) = links.pop().filter(|_| links.is_empty()) else { return Ok(None) };
-            (tenancy.subject(&key)?, Some((sign_in, sealed)))
+            let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
+            let link = tenancy.open_link(&subject, &sign_in, &sealed)?;
+            Ok(Some(Held { link: Some(link), ..tenancy.open_held(&tenancy.read_held(subject, kinds)?)? }))
         }
-    };
-    let Some(subject) = subject else { return Ok(None) };
-    let link = link.map(|(sign_in, sealed)| tenancy.open_link(&subject, &sign_in, &sealed)).transpose()?;
-    Ok(Some(Held {
-        directives: tenancy.directives(&subject)?,
-        records: tenancy.newest_records(&subject, kinds)?,
-        version: subject.version,
-        non_disclosure: subject.non_disclosure(),
-        subject: subject.key,
-        link,
-    }))
+    }
 }
 
 impl Tenancy<'_> {
+    fn named_held(&self, identifier: &Identifier, kinds: &[KindName]) -> Result<Option<Arc<SealedHeld>>, StoreError> {
+        let blind = self.keys.blind_index(&identifier.system, identifier.value.expose())?;
+        if let Some(held) = self.remembered(&blind, kinds) {
+            return Ok(Some(held));
+        }
+        let Some(subject) = self.named_subject(&blind)? else { return Ok(None) };
+        let held = Arc::new(self.read_held(subject, kinds)?);
+        self.remember(&blind, kinds, &held);
+        Ok(Some(held))
+    }
+
     fn subject_of(&self, record: &RecordId) -> Result<Option<SubjectKey>, StoreError> {
         self.relies_on(record.as_str().as_bytes());
         let mut select = self.conn.prepare_cached("SELECT subject FROM records WHERE tenant = ?1 AND record = ?2")?;
         Ok(select.query_row((self.tenant.as_str(), record.as_str()), |row| row.word(0)).optional()?)
     }
 
-    fn newest_records(&self, subject: &Subject, kinds: &[KindName]) -> Result<Vec<HeldRecord>, StoreError> {
+    fn read_held(&self, subject: Subject, kinds: &[KindName]) -> Result<SealedHeld, StoreError> {
+        let (directives, records) = (self.directives(&subject)?, self.newest_records(&subject, kinds)?);
+        Ok(SealedHeld { subject, directives, records })
+    }
+
+    fn open_held(&self, held: &SealedHeld) -> Result<Held, StoreError> {
+        let SealedHeld { subject, directives, records } = held;
+        Ok(Held {
+            subject: subject.key.clone(),
+            version: subject.version,
+            non_disclosure: subject.non_disclosure(),
+            directives: self.open_directives(subject, directives)?,
+            records: records.iter().map(|record| self.open_record(subject, record)).collect::<Result<_, _>>()?,
+            link: None,
+        })
+    }
+
+    fn newest_records(&self, subject: &Subject, kinds: &[KindName]) -> Result<Vec<SealedRecord>, StoreError> {
         let mut select = self.conn.prepare_cached(
             "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed FROM records r INDEXED BY records_of_subject
              CROSS JOIN record_versions v ON v.tenant = r.tenant AND v.record = r.record AND v.version = r.newest
@@ -64,7 +111,7 @@ impl Tenancy<'_> {
             }
             let mut rows = select.query((self.tenant.as_str(), subject.key.as_str(), kind.as_str()))?;
             while let Some(row) = rows.next()? {
-                records.push(self.held_record(subject, row)?);
+                records.push(SealedRecord::read(row)?);
             }
         }
         // Ids sort by the time of their making.

@@ -21,7 +21,8 @@ pub(super) fn link_subject(
     mut event: AuditEvent,
 ) -> Result<u64, StoreError> {
     let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
-    let subject = tenancy.named_subject(identifier)?.ok_or(StoreError::NotFound)?;
+    let blind = tenancy.keys.blind_index(&identifier.system, identifier.value.expose())?;
+    let subject = tenancy.named_subject(&blind)?.ok_or(StoreError::NotFound)?;
     let sign_in = tenancy.keys.sign_in(sign_in.0, sign_in.1);
     let sealed = subject.cipher.seal(&tenancy.link_place(&subject.key, &sign_in), &to_json(link)?)?;
     tenancy

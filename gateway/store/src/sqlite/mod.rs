@@ -22,6 +22,7 @@ mod held;
 mod links;
 mod migrate;
 mod outbox;
+mod people;
 mod readers;
 mod records;
 mod session;

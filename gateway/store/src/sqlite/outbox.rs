@@ -8,6 +8,7 @@ use tsunagi_core::id::{BatchId, DeliveryId, ExchangeId, SubjectKey, TenantId};
 
 use super::audit::{Leaves, append_one};
 use super::convert::{Columns, count, limit, nanos};
+use super::records::SealedRecord;
 use super::session::{Session, Tenancy};
 use crate::command::{ClaimRequest, Claimed, DeliveryFilter, SettledState, Settlement};
 use crate::error::StoreError;
@@ -87,10 +88,10 @@ fn with_record(tenancy: &Tenancy<'_>, delivery: DeliveryView, row: &Row<'_>) -> 
         tenancy.subject(&key)?.ok_or_else(|| StoreError::Corrupt("a delivery names no subject".to_owned()))?;
     Ok(Claimed {
         delivery,
-        record: tenancy.held_record(&subject, row)?,
+        record: tenancy.open_record(&subject, &SealedRecord::read(row)?)?,
         subject_version: subject.version,
         non_disclosure: subject.non_disclosure(),
-        directives: tenancy.directives(&subject)?,
+        directives: tenancy.open_directives(&subject, &tenancy.directives(&subject)?)?,
     })
 }
 

@@ -45,8 +45,7 @@ impl Readers {
 
     /// Runs a query that finds its few rows by their keys, on the caller's own thread: it takes less time than another
     /// thread takes to wake up. It sees what this process has committed of all it says it relies on. What another process
-    /// commits it may see a little later, after [`Readers::close_views`]; whoever discloses by it checks the subject's
-    /// version once more.
+    /// commits it may see a little later; whoever discloses by it checks the subject's version once more.
     pub(super) fn look<T>(&self, query: impl Fn(&Session<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut reader = self.take()?;
         let answer = loop {
@@ -118,7 +117,7 @@ impl Readers {
     fn open(&self, conn: &Connection) -> Result<View, StoreError> {
         let (closed, commit) = (self.closed.load(Ordering::Acquire), self.common.changes.newest());
         conn.prepare_cached("BEGIN")?.execute([])?;
-        Ok(View { batch: Batch::default(), commit, closed })
+        Ok(View { batch: Batch::of_view(commit), commit, closed })
     }
 
     fn connect(&self) -> Result<Connection, StoreError> {

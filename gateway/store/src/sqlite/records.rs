@@ -54,6 +54,28 @@ pub(super) struct Kept {
     pub(super) is_new: bool,
 }
 
+/// A version of a record as it is stored.
+pub(super) struct SealedRecord {
+    pub(super) id: RecordId,
+    version: u32,
+    recorded_at: Timestamp,
+    sender: ParticipantId,
+    pub(super) sealed: Vec<u8>,
+}
+
+impl SealedRecord {
+    /// Columns: record, version, recorded_at, sender, sealed.
+    pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.word(0)?,
+            version: row.number(1)?,
+            recorded_at: row.time(2)?,
+            sender: row.word(3)?,
+            sealed: row.blob(4)?.to_vec(),
+        })
+    }
+}
+
 struct Newest {
     record: RecordId,
     version: u32,
@@ -116,20 +138,17 @@ impl Tenancy<'_> {
         Ok(kept)
     }
 
-    /// Reads a version back; columns: record, version, recorded_at, sender, sealed.
-    pub(super) fn held_record(&self, subject: &Subject, row: &Row<'_>) -> Result<HeldRecord, StoreError> {
-        let id: RecordId = row.word(0)?;
-        let version: u32 = row.number(1)?;
-        let sealed = row.blob(4)?;
-        let content = subject.cipher.open(&self.record_place(&subject.key, &id, &version.to_be_bytes()), sealed)?;
-        let record = from_json(content.expose())?;
+    /// Opens a version that was read.
+    pub(super) fn open_record(&self, subject: &Subject, held: &SealedRecord) -> Result<HeldRecord, StoreError> {
+        let SealedRecord { id, version, recorded_at, sender, sealed } = held;
+        let content = subject.cipher.open(&self.record_place(&subject.key, id, &version.to_be_bytes()), sealed)?;
         Ok(HeldRecord {
-            id,
-            version,
+            id: id.clone(),
+            version: *version,
             subject: subject.key.clone(),
-            recorded_at: row.time(2)?,
-            sender: row.word(3)?,
-            record,
+            recorded_at: *recorded_at,
+            sender: sender.clone(),
+            record: from_json(content.expose())?,
         })
     }
 

@@ -6,24 +6,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use rusqlite::{Connection, OptionalExtension};
-use tsunagi_core::id::TenantId;
+use tsunagi_core::id::{KindName, TenantId};
 
 use super::audit::Length;
 use super::changes::{Changes, Place};
+use super::held::SealedHeld;
+use super::people::People;
 use crate::error::StoreError;
-use crate::keys::{Keyring, TenantKeys};
+use crate::keys::{Hash, Keyring, TenantKeys};
 
 /// What all connections of one process have in common.
 pub(super) struct Common {
     pub(super) keyring: Keyring,
     pub(super) changes: Changes,
+    people: People,
     /// The newest moment at which a leaf was written here, in nanoseconds: one that has passed for certain.
     past: AtomicI64,
 }
 
 impl Common {
     pub(super) fn new(keyring: Keyring) -> Self {
-        Self { keyring, changes: Changes::new(), past: AtomicI64::new(i64::MIN) }
+        Self { keyring, changes: Changes::new(), people: People::default(), past: AtomicI64::new(i64::MIN) }
     }
 }
 
@@ -35,6 +38,8 @@ pub(super) struct Batch {
     changed: RefCell<Vec<Place>>,
     /// The newest commit that changed what the running query relies on.
     relied_on: Cell<u64>,
+    /// The newest commit of this process that is seen for certain, where nothing is written.
+    as_of: Option<u64>,
 }
 
 /// A tenant that the transaction has met.
@@ -54,6 +59,11 @@ struct Log {
 }
 
 impl Batch {
+    /// What the queries of one view have in common.
+    pub(super) fn of_view(commit: u64) -> Self {
+        Self { as_of: Some(commit), ..Self::default() }
+    }
+
     /// A command has begun.
     pub(super) fn begin(&self) {
         for known in self.known.borrow_mut().values_mut() {
@@ -174,6 +184,19 @@ impl<'c> Tenancy<'c> {
     /// records and subjects; all else moves its subject.
     pub(super) fn changes(&self, found_by: &[u8]) {
         self.session().changes(found_by);
+    }
+
+    /// What was read of somebody of late, if it still is so.
+    pub(super) fn remembered(&self, blind: &Hash, kinds: &[KindName]) -> Option<Arc<SealedHeld>> {
+        self.batch.as_of?;
+        self.common.people.find(&self.tenant, blind, kinds, &self.common.changes)
+    }
+
+    /// Remembers what a view shows of somebody.
+    pub(super) fn remember(&self, blind: &Hash, kinds: &[KindName], held: &Arc<SealedHeld>) {
+        if let Some(as_of) = self.batch.as_of {
+            self.common.people.keep((&self.tenant, blind), kinds, held, as_of);
+        }
     }
 
     fn session(&self) -> Session<'c> {

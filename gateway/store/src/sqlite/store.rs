@@ -135,15 +135,10 @@ impl Store for SqliteStore {
         let contents = note.events.iter().map(LeafContent::of).collect::<Result<Vec<_>, _>>()?;
         let makes_a_directive = note.directive.is_some();
         let command = move |session: &Session<'_>| directives::note(session, &tenant, &note, &contents);
-        let noted = match makes_a_directive {
+        match makes_a_directive {
             true => self.committer.write(command).await,
             false => self.committer.append(command).await,
-        };
-        if let (Err(StoreError::Stale), Some(readers)) = (&noted, &self.readers) {
-            // If it was another process that moved the subject, readers do not know of it.
-            readers.close_views();
         }
-        noted
     }
 
     async fn record_directive(

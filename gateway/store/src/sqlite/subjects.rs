@@ -133,9 +133,8 @@ impl Tenancy<'_> {
     }
 
     /// The subject that one identifier names.
-    pub(super) fn named_subject(&self, identifier: &Identifier) -> Result<Option<Subject>, StoreError> {
-        let blind = self.keys.blind_index(&identifier.system, identifier.value.expose())?;
-        self.relies_on(&blind);
+    pub(super) fn named_subject(&self, blind: &Hash) -> Result<Option<Subject>, StoreError> {
+        self.relies_on(blind);
         let mut select = self.conn.prepare_cached(
             "SELECT s.subject, s.version, s.wrapped, s.flags FROM identifiers i
              CROSS JOIN subjects s ON s.tenant = i.tenant AND s.subject = i.subject
