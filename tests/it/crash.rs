@@ -1,5 +1,6 @@
-//! kill -9 of `tsunagi serve` in the middle of a load of submits: every receipt that was given is there afterwards,
-//! once; what got no receipt can be sent again and is there once, too.
+//! kill -9 of `tsunagi serve` in the middle of a load of submits and lookups: every receipt that was given is there
+//! afterwards, once; what got no receipt can be sent again and is there once, too; and of every answer that told
+//! something, the leaf is in the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -9,18 +10,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::Method;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tsunagi_core::audit::Action;
+use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_gateway::gateway::{open_signer, open_store};
 use tsunagi_store::{DeliveryFilter, Outbox, StoreAdmin};
-use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, entitlement, immunization};
+use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, consent_of, eligibility, entitlement, immunization};
 use tsunagi_tests::process::{KeptHub, Served, config_of, partner, run};
 use tsunagi_tests::{Log, Partner, Reply, check_invariants};
 
 /// After how many receipts each kill comes, counted from its start: at the first transaction, in the middle, late.
 const KILLS: [usize; 5] = [1, 4, 13, 28, 50];
+
+const ELIGIBILITY: &str = "/fhir/CoverageEligibilityRequest/$submit";
 
 /// Senders of each kind at a time.
 const SENDERS: usize = 4;
@@ -90,10 +94,19 @@ fn today() -> jiff::civil::Date {
     tsunagi_gateway::clock::Clock::system().today()
 }
 
-/// What is known of all that was ever sent: the exchange of its receipt, or nothing.
+/// What is known of all that was ever sent: the exchange of its receipt, or nothing; and of all that was ever told.
 #[derive(Default)]
 struct Ledger {
     sent: BTreeMap<usize, Option<String>>,
+    told: BTreeSet<String>,
+}
+
+/// What a sender says of its last request.
+enum Said {
+    /// This was sent, and has this receipt or none.
+    Sent(usize, Option<String>),
+    /// A lookup was answered.
+    Told(String),
 }
 
 impl Ledger {
@@ -140,8 +153,23 @@ async fn serve(hub: &Path) -> Served {
 
 async fn make_known(hub: &Path, edge: SocketAddr) {
     let rows: Vec<Value> = (0..CHILDREN).map(|n| entitlement(&Person::number(n, today()))).collect();
-    let city = partner(hub, "city-oita", edge);
+    let (city, hospital) = (partner(hub, "city-oita", edge), partner(hub, "hospital-oita", edge));
     city.post("/pmh/v1/medicalSubsidy/registrationTasks", &json!(rows)).await.expect(202);
+    let now = tsunagi_gateway::clock::Clock::system().now();
+    for n in 0..CHILDREN {
+        let consent = consent_of(&Person::number(n, today()).joined(), now, now + SignedDuration::from_hours(1));
+        hospital.post("/fhir/Consent", &consent).await.expect(201);
+    }
+}
+
+/// Asks about known children until there is no answer.
+async fn look_up(from: Partner, said: mpsc::UnboundedSender<Said>) {
+    for n in 0.. {
+        let question = eligibility(&Person::number(n % CHILDREN, today()).joined(), None).to_string();
+        let headers = [("content-type", "application/fhir+json")];
+        let Ok(reply) = from.try_send(Method::POST, ELIGIBILITY, &headers, question).await else { return };
+        said.send(Said::Told(reply.expect(200).exchange().to_owned())).unwrap();
+    }
 }
 
 /// Senders send without a pause; the kill comes when so many receipts have been given. Whoever gets no answer stops.
@@ -149,6 +177,7 @@ async fn load_until(hub: &Path, next: &Arc<Next>, ledger: &mut Ledger, served: S
     let (said, mut given) = mpsc::unbounded_channel();
     let mut senders = JoinSet::new();
     for _ in 0..SENDERS {
+        senders.spawn(look_up(partner(hub, "hospital-oita", served.edge), said.clone()));
         for name in ["hospital-oita", "city-oita"] {
             let from = partner(hub, name, served.edge);
             let (next, said) = (next.clone(), said.clone());
@@ -159,7 +188,7 @@ async fn load_until(hub: &Path, next: &Arc<Next>, ledger: &mut Ledger, served: S
                     let reply = sheet.send(&from).await;
                     let receipt = reply.as_ref().ok().map(|reply| receipt_of(&sheet, reply));
                     let ended = receipt.is_none();
-                    said.send((n, receipt)).unwrap();
+                    said.send(Said::Sent(n, receipt)).unwrap();
                     if ended {
                         break;
                     }
@@ -170,9 +199,14 @@ async fn load_until(hub: &Path, next: &Arc<Next>, ledger: &mut Ledger, served: S
     drop(said);
     let mut counted = 0;
     let mut serving = Some(served);
-    while let Some((n, receipt)) = tokio::time::timeout(Duration::from_secs(120), given.recv()).await.unwrap() {
-        counted += usize::from(receipt.is_some());
-        ledger.sent.insert(n, receipt);
+    while let Some(said) = tokio::time::timeout(Duration::from_secs(120), given.recv()).await.unwrap() {
+        match said {
+            Said::Sent(n, receipt) => {
+                counted += usize::from(receipt.is_some());
+                ledger.sent.insert(n, receipt);
+            }
+            Said::Told(exchange) => assert!(ledger.told.insert(exchange), "two answers in one exchange"),
+        }
         if counted >= receipts
             && let Some(served) = serving.take()
         {
@@ -233,13 +267,18 @@ async fn resend(hub: &Path, edge: SocketAddr, ledger: &mut Ledger) {
     }
 }
 
-/// Read from the store itself: one exchange for each key, one record for each row, one delivery for each vaccination.
+/// Read from the store itself: one leaf for each lookup that was answered; one exchange for each key, one record for each row, one delivery for each vaccination.
 async fn assert_once(hub: &Path, ledger: &Ledger) {
     let store = open_store(&config_of(hub, &[])).unwrap();
     let exchanges = store.exchanges(1_000_000).await.unwrap();
     let log = Log::read(&store, "oita").await;
     let oita = "oita".parse().unwrap();
     let deliveries = store.deliveries(&oita, &DeliveryFilter { state: None, limit: 1_000_000 }).await.unwrap();
+    for exchange in &ledger.told {
+        let leaves = log.acts(exchange, Action::LookupAnswered);
+        assert!(matches!(leaves[..], [leaf] if leaf.outcome == EventOutcome::Done), "{exchange}: {leaves:?}");
+    }
+    assert!(ledger.told.len() > 10 * KILLS.len(), "{} lookups are no load", ledger.told.len());
     let mut records = BTreeSet::new();
     for (n, exchange) in ledger.receipts() {
         let sheet = Sheet::number(n);
