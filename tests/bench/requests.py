@@ -184,4 +184,5 @@ def main():
     write("app.jsonl", (line("GET", "/app/v1/records?kind=vaccination", headers) for headers in tokens))
 
 
-main()
+if __name__ == "__main__":
+    main()
