@@ -1,9 +1,11 @@
 //! The technical log and the metrics. Neither holds personal data: labels are participants' roles, codes and kinds.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+use metrics::{Counter, Histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -41,6 +43,31 @@ fn recorder() -> &'static Option<PrometheusHandle> {
         let builder = PrometheusBuilder::new().set_buckets(&SECONDS).ok()?;
         builder.install_recorder().ok()
     })
+}
+
+/// What is counted of the answers of one class with one status.
+type Answers = (Counter, Histogram);
+
+/// Kept from the first answer on: to find them by their labels takes longer than to count.
+static ANSWERS: RwLock<BTreeMap<(&str, u16), Answers>> = RwLock::new(BTreeMap::new());
+
+/// Counts an answer of a class of endpoints.
+pub(crate) fn answered(class: &'static str, status: StatusCode, took: Duration) {
+    let count = |(answers, seconds): &Answers| {
+        answers.increment(1);
+        seconds.record(took.as_secs_f64());
+    };
+    let key = (class, status.as_u16());
+    if let Some(known) = ANSWERS.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return count(known);
+    }
+    let status = status.as_u16().to_string();
+    let made = (
+        metrics::counter!("tsunagi_requests_total", "class" => class, "status" => status),
+        metrics::histogram!("tsunagi_request_seconds", "class" => class),
+    );
+    count(&made);
+    ANSWERS.write().unwrap_or_else(PoisonError::into_inner).insert(key, made);
 }
 
 /// How often one kind of line may be in the log where a peer decides how often it is said.

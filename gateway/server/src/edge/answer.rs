@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 use tsunagi_core::fault::{Lang, RowCode, RowFault};
 use tsunagi_core::id::ExchangeId;
@@ -10,7 +10,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_store::StoreError;
 
 /// The header every answer carries.
-pub(super) const EXCHANGE_HEADER: &str = "Tsunagi-Exchange";
+pub(super) const EXCHANGE_HEADER: HeaderName = HeaderName::from_static("tsunagi-exchange");
 
 /// How long a caller should wait when the store or sealing is behind.
 const UNAVAILABLE_RETRY_SECS: u32 = 5;

@@ -23,6 +23,7 @@ use super::peer::Peer;
 use super::{body, route};
 use crate::gateway::Gateway;
 use crate::pipeline::{Call, Caller};
+use crate::telemetry;
 
 /// The most header fields of a request.
 pub(super) const MAX_HEADERS: usize = 64;
@@ -79,9 +80,7 @@ pub(super) async fn handle(
     if let Some(standing) = standing {
         standing.tell(response.headers_mut());
     }
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("tsunagi_requests_total", "class" => class, "status" => status).increment(1);
-    metrics::histogram!("tsunagi_request_seconds", "class" => class).record(started.elapsed().as_secs_f64());
+    telemetry::answered(class, response.status(), started.elapsed());
     response
 }
 

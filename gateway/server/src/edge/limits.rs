@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tsunagi_core::refusal::Refusal;
 
@@ -34,31 +34,31 @@ pub struct RateLimits {
 struct Bucket {
     name: String,
     rate: Rate,
+    policy: HeaderValue,
     limiter: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
 }
 
 /// Where a caller stands, as `RateLimit` and `RateLimit-Policy` say it (draft-ietf-httpapi-ratelimit-headers-10).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    policy: String,
-    left: String,
+    policy: HeaderValue,
+    left: HeaderValue,
 }
 
 impl Standing {
     /// Puts both headers on an answer.
-    pub fn tell(&self, headers: &mut HeaderMap) {
-        for (name, value) in [("ratelimit-policy", &self.policy), ("ratelimit", &self.left)] {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
-            }
-        }
+    pub fn tell(self, headers: &mut HeaderMap) {
+        headers.insert(HeaderName::from_static("ratelimit-policy"), self.policy);
+        headers.insert(HeaderName::from_static("ratelimit"), self.left);
     }
 }
 
 impl Bucket {
     fn new(name: &str, rate: Rate) -> Self {
         let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        Self { name: name.to_owned(), rate, limiter: RateLimiter::keyed(quota).with_middleware() }
+        let (burst, window) = (rate.burst.get(), rate.burst.get().div_ceil(rate.per_second.get()));
+        let policy = header(format!("\"{name}\";q={burst};w={window}"));
+        Self { name: name.to_owned(), rate, policy, limiter: RateLimiter::keyed(quota).with_middleware() }
     }
 
     fn check(&self, who: &str) -> (Standing, Result<(), Refusal>) {
@@ -75,12 +75,14 @@ impl Bucket {
     /// `q` requests in `w` seconds; `r` of them left now, all of them again in `t` seconds.
     fn standing(&self, left: u32) -> Standing {
         let (name, burst, per_second) = (&self.name, self.rate.burst.get(), self.rate.per_second.get());
-        let (window, until_full) = (burst.div_ceil(per_second), burst.saturating_sub(left).div_ceil(per_second));
-        Standing {
-            policy: format!("\"{name}\";q={burst};w={window}"),
-            left: format!("\"{name}\";r={left};t={until_full}"),
-        }
+        let until_full = burst.saturating_sub(left).div_ceil(per_second);
+        Standing { policy: self.policy.clone(), left: header(format!("\"{name}\";r={left};t={until_full}")) }
     }
+}
+
+/// A header of ASCII: the names of classes are.
+fn header(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 impl RateLimits {

@@ -17,8 +17,8 @@ impl Cipher {
     /// Encrypts; `place` has to be the same when it is opened.
     pub(crate) fn seal(&self, place: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, KeyFault> {
         let mut body = plain.to_vec();
-        let nonce =
-            self.0.seal_in_place_append_tag(Aad::from(frame(place)), &mut body).map_err(|_| KeyFault::Crypto)?;
+        let nonce = framed(place, |place| self.0.seal_in_place_append_tag(Aad::from(place), &mut body))
+            .map_err(|_| KeyFault::Crypto)?;
         let mut sealed = Vec::with_capacity(1 + NONCE_LEN + body.len());
         sealed.push(FORMAT);
         sealed.extend_from_slice(nonce.as_ref());
@@ -36,7 +36,8 @@ impl Cipher {
         let mut body = body.to_vec();
         let nonce = Nonce::from(nonce);
         let length =
-            self.0.open_in_place(nonce, Aad::from(frame(place)), &mut body).map_err(|_| KeyFault::Unreadable)?.len();
+            framed(place, |place| self.0.open_in_place(nonce, Aad::from(place), &mut body).map(|plain| plain.len()))
+                .map_err(|_| KeyFault::Unreadable)?;
         body.truncate(length);
         Ok(Sensitive::new(body))
     }
@@ -44,12 +45,37 @@ impl Cipher {
 
 /// Joins parts so that no two lists of parts give the same bytes: each with its length before it.
 pub(super) fn frame(parts: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    let mut bytes = Vec::with_capacity(framed_length(parts));
     for part in parts {
-        bytes.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        bytes.extend_from_slice(&length_of(part));
         bytes.extend_from_slice(part);
     }
     bytes
+}
+
+/// What `with` makes of the joined parts. Every value that is read or written has its place joined for it, so that what
+/// is short enough, and nearly all is, is joined without taking memory.
+pub(super) fn framed<T>(parts: &[&[u8]], with: impl FnOnce(&[u8]) -> T) -> T {
+    let mut small = [0; 256];
+    let length = framed_length(parts);
+    let Some(joined) = small.get_mut(..length) else { return with(&frame(parts)) };
+    let mut left = &mut *joined;
+    for part in parts {
+        for piece in [&length_of(part)[..], part] {
+            let Some((here, rest)) = std::mem::take(&mut left).split_at_mut_checked(piece.len()) else { break };
+            here.copy_from_slice(piece);
+            left = rest;
+        }
+    }
+    with(joined)
+}
+
+fn framed_length(parts: &[&[u8]]) -> usize {
+    parts.iter().map(|part| part.len() + 8).sum()
+}
+
+fn length_of(part: &[u8]) -> [u8; 8] {
+    u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes()
 }
 
 /// The first byte of every ciphertext, so that a later form can be told apart.

@@ -9,7 +9,7 @@ use tsunagi_core::id::{ExchangeId, IdentifierSystem, ParticipantId, RecordId, Su
 use tsunagi_core::sensitive::Sensitive;
 use zeroize::Zeroize;
 
-use super::cipher::{Cipher, frame};
+use super::cipher::{Cipher, framed};
 use super::ring::KeyFault;
 
 /// A keyed hash.
@@ -148,6 +148,6 @@ fn mac_key(source: &Prk, label: &str) -> Result<hmac::Key, KeyFault> {
 
 fn mac(key: &hmac::Key, parts: &[&[u8]]) -> Hash {
     let mut hash = [0; 32];
-    hash.copy_from_slice(hmac::sign(key, &frame(parts)).as_ref());
+    hash.copy_from_slice(framed(parts, |joined| hmac::sign(key, joined)).as_ref());
     hash
 }

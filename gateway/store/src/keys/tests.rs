@@ -4,6 +4,7 @@ use tsunagi_core::sensitive::Sensitive;
 
 use crate::recent::Recent;
 
+use super::cipher::{frame, framed};
 use super::{KeyFault, Keyring, MasterKey, RowPlace};
 
 fn ring(byte: u8) -> Keyring {
@@ -91,4 +92,15 @@ fn the_cache_is_bounded_and_keeps_what_is_used() {
 fn keys_print_nothing() {
     let master = MasterKey::from_bytes(Sensitive::new([0x5A; 32]));
     assert_eq!(format!("{master:?} {:?}", ring(1)), "MasterKey([redacted]) Keyring([redacted])");
+}
+
+#[test]
+fn places_are_joined_the_same_way_with_and_without_memory() {
+    for length in [0, 1, 100, 222, 223, 224, 300] {
+        let long = vec![b'x'; length];
+        let parts: [&[u8]; 4] = [b"record", b"", b"aoi", &long];
+        let joined = frame(&parts);
+        assert_eq!(joined.len(), length + 32 + 9);
+        assert!(framed(&parts, |bytes| bytes == joined), "{length}");
+    }
 }
