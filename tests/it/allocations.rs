@@ -25,7 +25,7 @@ struct Line {
 }
 
 /// Measured, with some room: a crate's new version may take a few more. Whoever makes a line shorter lowers its number.
-const LINES: [Line; 2] = [Line { name: "eligibility", most: 240 }, Line { name: "read", most: 360 }];
+const LINES: [Line; 2] = [Line { name: "eligibility", most: 195 }, Line { name: "read", most: 315 }];
 
 #[test]
 fn a_lookup_takes_no_more_pieces_of_memory_than_it_did() {
