@@ -267,6 +267,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
                 this.place = if left == 0 { Place::Head } else { Place::Body(left) };
                 return Poll::Ready(Ok(()));
             }
+            if this.raw.is_empty() {
+                // Nothing is kept for a request that may never come: most connections are idle most of the time.
+                (this.raw, this.sound) = (BytesMut::new(), BytesMut::new());
+            }
             let mut step = [0; STEP_BYTES];
             let mut step = ReadBuf::new(&mut step);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut step))?;
