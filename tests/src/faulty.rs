@@ -13,9 +13,9 @@ use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, P
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
-    Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError, SubjectRef,
-    Unsealed, Verdict,
+    Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
+    Identifier, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError,
+    SubjectRef, Unsealed, Verdict,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.

@@ -234,8 +234,13 @@ impl<'a> Intaker<'a> {
             deliveries: self.deliveries(&at.tenant, kind),
             record,
         };
-        let row =
-            AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event, draft: None };
+        let row = AcceptRow {
+            row: document.row,
+            faults: canonical.warnings,
+            intake: Intake::Record(Box::new(new)),
+            event,
+            draft: None,
+        };
         Ok((at.tenant, row))
     }
 

@@ -176,13 +176,7 @@ impl Desk<'_, '_> {
         self.result(line, kind, state, leaf)
     }
 
-    fn result(
-        &self,
-        line: Line,
-        kind: Option<KindName>,
-        state: RowState,
-        leaf: u64,
-    ) -> Result<RowResult, StoreError> {
+    fn result(&self, line: Line, kind: Option<KindName>, state: RowState, leaf: u64) -> Result<RowResult, StoreError> {
         let tenant = (!self.tenancy.tenant.is_hub()).then(|| self.tenancy.tenant.clone());
         let result = RowResult { row: line.row, tenant, kind, state, faults: line.faults, leaf: Some(leaf) };
         self.tenancy.write_row(&self.exchange, &result)?;

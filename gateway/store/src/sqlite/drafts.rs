@@ -64,7 +64,8 @@ impl First {
         let tenant = keys.tenant();
         let (wrapped, cipher) = keyring.make_subject_key(keys, &subject)?;
         let kept = Kept { record: new.id.clone(), version: 1, is_new: true };
-        let flagged_by: BTreeSet<_> = (new.non_disclosure == Some(true)).then(|| kept.record.clone()).into_iter().collect();
+        let flagged_by: BTreeSet<_> =
+            (new.non_disclosure == Some(true)).then(|| kept.record.clone()).into_iter().collect();
         tell(event, &subject, &kept, new.deleted);
         Ok(Some(Self {
             flags: seal_flags((tenant, &cipher), &subject, &flagged_by, 1)?,

@@ -238,11 +238,5 @@ pub(super) fn record_place<'a>(
     record: &'a RecordId,
     version: &'a [u8; 4],
 ) -> [&'a [u8]; 5] {
-    [
-        b"record",
-        tenant.as_str().as_bytes(),
-        subject.as_str().as_bytes(),
-        record.as_str().as_bytes(),
-        version.as_slice(),
-    ]
+    [b"record", tenant.as_str().as_bytes(), subject.as_str().as_bytes(), record.as_str().as_bytes(), version.as_slice()]
 }

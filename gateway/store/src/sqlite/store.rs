@@ -20,8 +20,8 @@ use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
 use super::{accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
-    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
-    Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
+    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
