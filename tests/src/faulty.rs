@@ -13,9 +13,9 @@ use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, P
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
-    Accept, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError, SubjectRef,
-    Unsealed, Verdict,
+    Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
+    Identifier, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError,
+    SubjectRef, Unsealed, Verdict,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -127,6 +127,10 @@ impl FaultyStore {
 impl Store for FaultyStore {
     async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
         self.write(Write::Accept, self.real.accept(tenant, accept)).await
+    }
+
+    fn prepare(&self, tenant: &TenantId, exchange: &ExchangeId, row: &mut AcceptRow) -> Result<(), StoreError> {
+        self.real.prepare(tenant, exchange, row)
     }
 
     async fn held(

@@ -56,6 +56,13 @@ pub struct Accept {
     pub complete: bool,
 }
 
+#[cfg(feature = "sqlite")]
+pub use crate::sqlite::Draft;
+/// No backend, no drafts.
+#[cfg(not(feature = "sqlite"))]
+#[derive(Debug, Clone)]
+pub enum Draft {}
+
 /// One row.
 #[derive(Debug, Clone)]
 pub struct AcceptRow {
@@ -67,6 +74,8 @@ pub struct AcceptRow {
     pub intake: Intake,
     /// The event, complete but for what the store finds out: action, subject, record, and the reason of a wait.
     pub event: AuditEvent,
+    /// What [`crate::Store::prepare`] has made of the row as it is now: whoever changes the row takes it away.
+    pub draft: Option<Box<Draft>>,
 }
 
 /// What a row brings.

@@ -16,8 +16,8 @@ pub mod sqlite;
 mod traits;
 
 pub use command::{
-    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeHead, ExchangeView, Held,
-    Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage, SettledState,
+    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, Draft, ExchangeHead, ExchangeView,
+    Held, Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage, SettledState,
     Settlement, SubjectRef, Unsealed, Verdict, VerifyFault,
 };
 pub use error::StoreError;

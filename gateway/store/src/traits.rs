@@ -12,8 +12,8 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
-    Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
-    Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
+    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
 };
 use crate::error::StoreError;
 
@@ -34,6 +34,10 @@ pub trait Store: Send + Sync {
     ///
     /// [`RowState::Unchanged`]: tsunagi_core::exchange::RowState::Unchanged
     async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError>;
+
+    /// Does the part of [`Store::accept`] that needs no transaction and takes time, so that it can be done while other
+    /// rows are being written. Rows that nobody has prepared are accepted as well.
+    fn prepare(&self, tenant: &TenantId, exchange: &ExchangeId, row: &mut AcceptRow) -> Result<(), StoreError>;
 
     /// What is held of a subject. `None` where nobody, or more than one, is named so.
     async fn held(

@@ -78,6 +78,12 @@ pub(super) async fn hold_against_schedule(
     Ok(())
 }
 
+/// True if the row may be changed by [`hold_against_schedule`].
+pub(super) fn has_schedule(tables: &Tables, row: &AcceptRow) -> bool {
+    let Intake::Record(new) = &row.intake else { return false };
+    tables.kind(new.record.kind()).is_some_and(|kind| kind.schedule.is_some())
+}
+
 /// What senders who need a permit are told, once its leaves are on disk.
 #[derive(Default)]
 struct Answers {

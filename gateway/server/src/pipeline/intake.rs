@@ -234,8 +234,13 @@ impl<'a> Intaker<'a> {
             deliveries: self.deliveries(&at.tenant, kind),
             record,
         };
-        let row =
-            AcceptRow { row: document.row, faults: canonical.warnings, intake: Intake::Record(Box::new(new)), event };
+        let row = AcceptRow {
+            row: document.row,
+            faults: canonical.warnings,
+            intake: Intake::Record(Box::new(new)),
+            event,
+            draft: None,
+        };
         Ok((at.tenant, row))
     }
 
@@ -269,7 +274,7 @@ impl<'a> Intaker<'a> {
         event.reason = faults.first().map(|fault| fault.code.as_str().to_owned());
         let row = source.row;
         let intake = Intake::Refused { kind: kind.map(|kind| kind.name.clone()), source };
-        (tenant, AcceptRow { row, faults, intake, event })
+        (tenant, AcceptRow { row, faults, intake, event, draft: None })
     }
 
     fn event(&self, row: u64, kind: Option<&Kind>, outcome: EventOutcome, action: Action) -> AuditEvent {

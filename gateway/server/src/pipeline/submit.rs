@@ -11,7 +11,7 @@ use tsunagi_core::id::{ExchangeId, FormatName, LayoutId, TenantId};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead};
 
-use super::history::hold_against_schedule;
+use super::history::{has_schedule, hold_against_schedule};
 use super::intake::Intaker;
 use super::{Call, refusal_of};
 use crate::gateway::Gateway;
@@ -151,7 +151,11 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
             let taken = rows.by_ref().take(ROWS_PER_TRANSACTION);
             let noted =
                 taken.inspect(|row| row.iter().for_each(|document| intake.note_unknown(document, &mut unknown)));
-            let chunk: Vec<_> = noted.map(|row| intake.row(row)).collect();
+            let mut chunk: Vec<_> = noted.map(|row| intake.row(row)).collect();
+            for (tenant, row) in chunk.iter_mut().filter(|(_, row)| !has_schedule(&intake.tables, row)) {
+                // What cannot be done ahead is done, and told, where the row is kept.
+                drop(gateway.store.prepare(tenant, &call.exchange, row));
+            }
             (chunk, rows.peek().is_none())
         };
         if is_large { block_in_place(take) } else { take() }

@@ -156,7 +156,7 @@ pub fn event(seconds: i64) -> AuditEvent {
 
 /// A row that brings a record.
 pub fn row(number: u64, new: NewRecord) -> AcceptRow {
-    AcceptRow { row: number, faults: Vec::new(), intake: Intake::Record(Box::new(new)), event: event(0) }
+    AcceptRow { row: number, faults: Vec::new(), intake: Intake::Record(Box::new(new)), event: event(0), draft: None }
 }
 
 /// A row that was refused.
@@ -166,6 +166,7 @@ pub fn refused(number: u64, cell: &str) -> AcceptRow {
         faults: vec![fault(number, RowCode::Unmapped)],
         intake: Intake::Refused { kind: Some(kind("vaccination")), source: document(number, cell) },
         event: event(0),
+        draft: None,
     }
 }
 

@@ -89,9 +89,15 @@ impl Keyring {
         Ok(keys)
     }
 
-    /// A fresh data key for a subject, wrapped.
-    pub(crate) fn make_subject_key(&self, tenant: &TenantKeys, subject: &SubjectKey) -> Result<Vec<u8>, KeyFault> {
-        tenant.wrapping().seal(&subject_place(tenant, subject), fresh()?.expose())
+    /// A fresh data key for a subject: wrapped, and ready for use. It is not cached: most people who are made are not
+    /// read at once.
+    pub(crate) fn make_subject_key(
+        &self,
+        tenant: &TenantKeys,
+        subject: &SubjectKey,
+    ) -> Result<(Vec<u8>, Cipher), KeyFault> {
+        let key = fresh()?;
+        Ok((tenant.wrapping().seal(&subject_place(tenant, subject), key.expose())?, Cipher::new(&key)?))
     }
 
     /// The subject's data key.

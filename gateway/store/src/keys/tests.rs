@@ -38,7 +38,7 @@ fn a_wrapped_key_opens_for_its_owner_only() {
     let keys = ring.tenant(&tenant("aoi"), &wrapped).unwrap();
     let mine = SubjectKey::new(Timestamp::UNIX_EPOCH, [1; 10]);
     let other = SubjectKey::new(Timestamp::UNIX_EPOCH, [2; 10]);
-    let data_key = ring.make_subject_key(&keys, &mine).unwrap();
+    let (data_key, _) = ring.make_subject_key(&keys, &mine).unwrap();
     assert!(ring.subject(&keys, &mine, &data_key).is_ok());
     assert_eq!(ring.subject(&keys, &other, &data_key).err(), Some(KeyFault::Unreadable));
 }

@@ -1,5 +1,7 @@
 //! Rows come in.
 
+use std::collections::BTreeSet;
+
 use tsunagi_core::audit::{Action, AuditEvent};
 use tsunagi_core::document::Document;
 use tsunagi_core::exchange::{RowResult, RowState};
@@ -8,14 +10,14 @@ use tsunagi_core::id::{ExchangeId, KindName, ParticipantId, SubjectKey, TenantId
 
 use super::audit::Leaves;
 use super::convert::to_json;
+use super::drafts::{Draft, First};
 use super::exchanges::{self, Entered};
 use super::records::{Incoming, Kept, Origin};
 use super::session::{Session, Tenancy};
-use super::subjects::{Name, Subject, Who};
+use super::subjects::{Name, Who};
 use super::waiting;
 use crate::command::{Accept, AcceptRow, Accepted, Intake, NewRecord};
 use crate::error::StoreError;
-use crate::keys::Hash;
 
 /// See [`crate::Store::accept`].
 pub(super) fn accept(session: &Session<'_>, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
@@ -30,8 +32,15 @@ pub(super) fn accept(session: &Session<'_>, tenant: &TenantId, accept: Accept) -
         Entered::Reused => return Ok(Accepted::KeyReused),
     };
     let tenancy = session.enter(tenant)?;
-    let mut desk =
-        Desk { tenancy: &tenancy, leaves: Leaves::open(&tenancy)?, exchange, sender: accept.head.sender, changed: 0 };
+    let mut desk = Desk {
+        decided: exchanges::decided(session.conn, &exchange, &accept.rows)?,
+        somebody_waits: waiting::is_any(&tenancy)?,
+        tenancy: &tenancy,
+        leaves: Leaves::open(&tenancy)?,
+        exchange,
+        sender: accept.head.sender,
+        changed: 0,
+    };
     let mut rows = Vec::with_capacity(accept.rows.len());
     for row in accept.rows {
         rows.push(desk.row(row)?);
@@ -57,20 +66,38 @@ struct Desk<'t, 'c> {
     leaves: Leaves<'t, 'c>,
     exchange: ExchangeId,
     sender: ParticipantId,
+    /// The rows of this call that have their results.
+    decided: BTreeSet<u64>,
+    /// False if no row of the tenant waits for anybody.
+    somebody_waits: bool,
     /// How many rows that waited stand otherwise now.
     changed: usize,
 }
 
 impl Desk<'_, '_> {
     fn row(&mut self, row: AcceptRow) -> Result<RowResult, StoreError> {
-        if let Some(decided) = exchanges::row_result(self.tenancy.conn, &self.exchange, row.row)? {
+        if !self.decided.insert(row.row)
+            && let Some(decided) = exchanges::row_result(self.tenancy.conn, &self.exchange, row.row)?
+        {
             return Ok(decided);
         }
-        let AcceptRow { row, faults, intake, mut event } = row;
+        let AcceptRow { row, faults, intake, mut event, draft } = row;
+        let is_elsewhere = event.exchange.as_ref() != Some(&self.exchange);
         event.exchange = Some(self.exchange.clone());
         let line = Line { row, faults, event };
         match intake {
-            Intake::Record(new) => self.record(line, *new),
+            Intake::Record(new) => {
+                let draft = match draft {
+                    // Its leaf tells of another exchange.
+                    Some(mut draft) if is_elsewhere => {
+                        draft.first = None;
+                        *draft
+                    }
+                    Some(draft) => *draft,
+                    None => Draft::of(&self.tenancy.keys, &new)?,
+                };
+                self.record(line, *new, draft)
+            }
             Intake::Refused { kind, source } => self.refused(line, kind, &source),
         }
     }
@@ -82,41 +109,47 @@ impl Desk<'_, '_> {
         Ok(result)
     }
 
-    fn record(&mut self, mut line: Line, new: NewRecord) -> Result<RowResult, StoreError> {
+    fn record(&mut self, mut line: Line, new: NewRecord, draft: Draft) -> Result<RowResult, StoreError> {
         if self.tenancy.tenant.is_hub() {
             // The hub has a log and no records; a caller that says otherwise has lost the tenant on the way.
             return Err(StoreError::NotFound);
         }
         let kind = new.record.kind().clone();
-        let names = self.tenancy.names(&new.identifiers, &new.single_valued)?;
-        let (subject, named) = match self.subject(&names, new.new_subject.as_ref())? {
-            Found::Subject(subject, named) => (subject, named),
-            Found::Wait(code) => return self.wait(line, &names, &new.into(), code),
-        };
-        let incoming = Incoming::from(new);
+        let Draft { names, content, first } = draft;
         let origin = self.origin(&line);
-        let kept = self.tenancy.keep(&subject, &incoming, &origin)?;
-        tell(&mut line.event, &subject.key, &kept, incoming.deleted);
-        let result = self.write(line, Some(kind), kept.state())?;
-        self.changed += waiting::take_up(self.tenancy, &mut self.leaves, named, origin.at)?;
-        Ok(result)
-    }
-
-    /// Finds or makes the subject, and says which identifiers became known by that.
-    fn subject(&self, names: &[Name], new: Option<&SubjectKey>) -> Result<Found, StoreError> {
-        let subject = match (self.tenancy.who(names)?, new) {
-            (Who::One(key), _) => self
-                .tenancy
-                .subject(&key)?
-                .ok_or_else(|| StoreError::Corrupt("an identifier names no subject".to_owned()))?,
-            (Who::Nobody, Some(key)) => self.tenancy.make_subject(key)?,
-            (Who::Nobody, None) => return Ok(Found::Wait(RowCode::SubjectUnknown)),
-            (Who::Several, _) => return Ok(Found::Wait(RowCode::SubjectAmbiguous)),
+        let (result, named) = match self.tenancy.who(&names)? {
+            Who::One(key) => {
+                let subject = self.tenancy.subject(&key)?;
+                let subject =
+                    subject.ok_or_else(|| StoreError::Corrupt("an identifier names no subject".to_owned()))?;
+                // What a sender says who may not make subjects only finds: else it could plant an identifier, and a
+                // later registration of somebody else under it would make two people one.
+                let named =
+                    if new.new_subject.is_some() { self.tenancy.name(&subject.key, &names)? } else { Vec::new() };
+                let incoming = Incoming::from(new);
+                let kept = self.tenancy.keep(&subject, &incoming, &content, &origin)?;
+                tell(&mut line.event, &subject.key, &kept, incoming.deleted);
+                (self.write(line, Some(kind), kept.state())?, named)
+            }
+            Who::Nobody => {
+                let first = match first {
+                    None => First::of(self.tenancy.keyring, &self.tenancy.keys, &mut line.event, &new, &content)?,
+                    made => made,
+                };
+                let Some(first) = first else {
+                    return self.wait(line, &names, &new.into(), RowCode::SubjectUnknown);
+                };
+                let kept = self.tenancy.keep_first(&first, &new.into(), &origin)?;
+                let named = self.tenancy.name(&first.subject, &names)?;
+                let leaf = self.leaves.write(&first.leaf)?;
+                (self.result(line, Some(kind), kept.state(), leaf)?, named)
+            }
+            Who::Several => return self.wait(line, &names, &new.into(), RowCode::SubjectAmbiguous),
         };
-        // What a sender says who may not make subjects only finds: else it could plant an identifier, and a later
-        // registration of somebody else under it would make two people one.
-        let named = if new.is_some() { self.tenancy.name(&subject.key, names)? } else { Vec::new() };
-        Ok(Found::Subject(subject, named))
+        if self.somebody_waits {
+            self.changed += waiting::take_up(self.tenancy, &mut self.leaves, named, origin.at)?;
+        }
+        Ok(result)
     }
 
     fn wait(
@@ -126,7 +159,11 @@ impl Desk<'_, '_> {
         incoming: &Incoming,
         code: RowCode,
     ) -> Result<RowResult, StoreError> {
+        self.somebody_waits = true;
         line.event.action = Action::RecordWaiting;
+        // A draft may have named the subject that this row would have made.
+        line.event.subject = None;
+        line.event.records = Vec::new();
         line.event.reason = Some(code.as_str().to_owned());
         line.faults.push(waiting::fault(line.row, code));
         waiting::keep(self.tenancy, &self.origin(&line), names, incoming, &line.event)?;
@@ -135,9 +172,13 @@ impl Desk<'_, '_> {
 
     /// Writes the leaf and the result that quotes it.
     fn write(&mut self, line: Line, kind: Option<KindName>, state: RowState) -> Result<RowResult, StoreError> {
+        let leaf = self.leaves.append(&line.event)?;
+        self.result(line, kind, state, leaf)
+    }
+
+    fn result(&self, line: Line, kind: Option<KindName>, state: RowState, leaf: u64) -> Result<RowResult, StoreError> {
         let tenant = (!self.tenancy.tenant.is_hub()).then(|| self.tenancy.tenant.clone());
-        let leaf = Some(self.leaves.append(&line.event)?);
-        let result = RowResult { row: line.row, tenant, kind, state, faults: line.faults, leaf };
+        let result = RowResult { row: line.row, tenant, kind, state, faults: line.faults, leaf: Some(leaf) };
         self.tenancy.write_row(&self.exchange, &result)?;
         Ok(result)
     }
@@ -152,11 +193,6 @@ struct Line {
     row: u64,
     faults: Vec<RowFault>,
     event: AuditEvent,
-}
-
-enum Found {
-    Subject(Subject, Vec<Hash>),
-    Wait(RowCode),
 }
 
 impl Kept {

@@ -52,6 +52,7 @@ impl Length {
 }
 
 /// A leaf without its place in a log. It is made where the event is known, so that the thread that writes has less to do.
+#[derive(Clone)]
 pub(super) struct LeafContent {
     bytes: Vec<u8>,
     hash: Hash,

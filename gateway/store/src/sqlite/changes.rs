@@ -48,17 +48,19 @@ impl Changes {
         here.max(self.others.load(Ordering::Acquire))
     }
 
-    /// A transaction that has changed these is committed; before it another process may have committed others. Called by
-    /// the one thread that writes, before anybody is told.
-    pub(super) fn committed(&self, changed: &[Place], has_others: bool) {
+    /// A transaction that has changed these is committed. Called by the one thread that writes, before anybody is told.
+    pub(super) fn committed(&self, changed: &[Place]) {
         // First of all: whoever sees a place changed and opens a newer state finds that it is new enough.
         let commit = self.newest.fetch_add(1, Ordering::AcqRel) + 1;
         for place in changed.iter().filter_map(|place| self.places.get(place.0)) {
             place.store(commit, Ordering::Release);
         }
-        if has_others {
-            self.others.store(commit, Ordering::Release);
-        }
+    }
+
+    /// Another process has committed, and may have changed anything.
+    pub(super) fn others_committed(&self) {
+        let commit = self.newest.fetch_add(1, Ordering::AcqRel) + 1;
+        self.others.store(commit, Ordering::Release);
     }
 }
 

@@ -199,11 +199,13 @@ impl Writer {
     /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
     fn commit(&mut self, mut batch: Vec<Work>) {
         let (began, has_company) = (Instant::now(), batch.len() > 1);
-        let lost = self.transact(&mut batch).err().map(|error| error.to_string());
+        let transacted = self.transact(&mut batch);
+        let is_kept = *transacted.as_ref().unwrap_or(&false);
+        let lost = transacted.err().map(|error| error.to_string());
         if lost.is_some() && !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
             tracing::error!("the store could not roll back");
         }
-        if lost.is_none() {
+        if is_kept {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
         for work in batch {
@@ -214,10 +216,15 @@ impl Writer {
         self.wal.look_after(&self.conn, readers.as_deref());
     }
 
-    fn transact(&self, batch: &mut [Work]) -> Result<(), StoreError> {
+    /// False if there was one command and it has failed by itself: then there is nothing to keep.
+    fn transact(&self, batch: &mut [Work]) -> Result<bool, StoreError> {
+        let is_alone = batch.len() == 1;
         self.step("BEGIN IMMEDIATE")?;
         // Differs from what it was if another connection than this one has committed since.
         let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+        if version != self.seen_version.replace(version) {
+            self.common.changes.others_committed();
+        }
         let shared = Batch::default();
         let session = Session::new(&self.conn, &self.common, &shared);
         for work in batch {
@@ -227,6 +234,13 @@ impl Writer {
                     let before = self.conn.total_changes();
                     if !command.run(&session) && self.conn.total_changes() != before {
                         return Err(StoreError::Unavailable("a leaf could not be written".to_owned()));
+                    }
+                }
+                // With nobody else in the transaction it is taken back as a whole, and no page has to be copied before.
+                Work::Write(command) if is_alone => {
+                    if !command.run(&session) {
+                        self.step("ROLLBACK")?;
+                        return Ok(false);
                     }
                 }
                 Work::Write(command) | Work::Read(command) => {
@@ -243,8 +257,8 @@ impl Writer {
         }
         shared.close(&self.conn)?;
         self.step("COMMIT")?;
-        self.common.changes.committed(&shared.changed(), version != self.seen_version.replace(version));
-        Ok(())
+        self.common.changes.committed(&shared.changed());
+        Ok(true)
     }
 
     fn step(&self, statement: &str) -> Result<(), StoreError> {

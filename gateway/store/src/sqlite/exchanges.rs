@@ -1,5 +1,7 @@
 //! Exchanges, their rows and receipts.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 use tsunagi_core::exchange::{Exchange, ExchangeState, RowCounts, RowResult, RowState};
 use tsunagi_core::fault::RowFault;
@@ -8,7 +10,7 @@ use tsunagi_core::id::{ExchangeId, ParticipantId, TenantId};
 use super::convert::{Columns, count, from_json, limit, nanos, to_json_text};
 use super::outbox;
 use super::session::{Session, Tenancy};
-use crate::command::{ExchangeHead, ExchangeView, Rejection, RowPage};
+use crate::command::{AcceptRow, ExchangeHead, ExchangeView, Rejection, RowPage};
 use crate::error::StoreError;
 use crate::keys::RowPlace;
 
@@ -90,6 +92,20 @@ pub(super) fn row_result(conn: &Connection, exchange: &ExchangeId, row: u64) -> 
     )?;
     let mut rows = select.query((exchange.as_str(), count(row)?))?;
     rows.next()?.map(read_row).transpose()
+}
+
+/// Those of these rows that have a result, asked for at once: nearly always there are none.
+pub(super) fn decided(
+    conn: &Connection,
+    exchange: &ExchangeId,
+    rows: &[AcceptRow],
+) -> Result<BTreeSet<u64>, StoreError> {
+    let numbers = || rows.iter().map(|row| row.row);
+    let (Some(first), Some(last)) = (numbers().min(), numbers().max()) else { return Ok(BTreeSet::new()) };
+    let mut select =
+        conn.prepare_cached("SELECT row FROM exchange_rows WHERE exchange = ?1 AND row BETWEEN ?2 AND ?3")?;
+    let found = select.query_map((exchange.as_str(), count(first)?, count(last)?), |row| row.number(0))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 /// Rewrites the result of a row that waited.

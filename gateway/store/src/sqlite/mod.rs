@@ -16,6 +16,7 @@ mod committer;
 mod convert;
 mod coverage;
 mod directives;
+mod drafts;
 mod exchanges;
 mod faults;
 mod held;
@@ -34,4 +35,5 @@ mod verify;
 mod waiting;
 mod wal;
 
+pub use drafts::Draft;
 pub use store::SqliteStore;

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 use tsunagi_core::disclosure::HeldRecord;
-use tsunagi_core::id::{ChannelId, DeliveryId, ExchangeId, KindName, ParticipantId, RecordId, SubjectKey};
+use tsunagi_core::id::{ChannelId, DeliveryId, ExchangeId, KindName, ParticipantId, RecordId, SubjectKey, TenantId};
 use tsunagi_core::record::Record;
 
-use super::convert::{Columns, count, from_json, nanos, to_json};
+use super::convert::{Columns, count, from_json, nanos};
+use super::drafts::First;
 use super::session::Tenancy;
 use super::subjects::Subject;
 use crate::command::NewRecord;
@@ -84,13 +85,18 @@ struct Newest {
 }
 
 impl Tenancy<'_> {
-    /// Keeps a record of this subject as a new version, unless its content is there already.
-    pub(super) fn keep(&self, subject: &Subject, new: &Incoming, origin: &Origin) -> Result<Kept, StoreError> {
-        let content = to_json(&new.record)?;
+    /// Keeps a record, which stands in JSON as `content`, as a new version, unless the subject has its content already.
+    pub(super) fn keep(
+        &self,
+        subject: &Subject,
+        new: &Incoming,
+        content: &[u8],
+        origin: &Origin,
+    ) -> Result<Kept, StoreError> {
         let business = self.keys.business_key(&subject.key, &new.business_key);
         let newest = self.newest(&subject.key, &new.record, &business)?;
         let record = newest.as_ref().map_or(&new.id, |newest| &newest.record).clone();
-        let digest = self.keys.content_digest(&subject.key, &record, &content);
+        let digest = self.keys.content_digest(&subject.key, &record, content);
         // A tombstone has no say, but withdrawing a record is no reason to show a person whom the same row says to hide.
         // A record that says otherwise than it did is not the same, whatever else it holds.
         let stated = if new.deleted { Some(new.non_disclosure == Some(true)) } else { new.non_disclosure };
@@ -106,26 +112,10 @@ impl Tenancy<'_> {
             1 => self.write_record(&subject.key, &record, new.record.kind(), &business)?,
             _ => self.supersede(&record, version)?,
         }
-        let sealed =
-            subject.cipher.seal(&self.record_place(&subject.key, &record, &version.to_be_bytes()), &content)?;
-        self.conn
-            .prepare_cached(
-                "INSERT INTO record_versions
-                     (tenant, record, version, sealed, digest, deleted, exchange, sender, recorded_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute((
-                self.tenant.as_str(),
-                record.as_str(),
-                version,
-                sealed,
-                digest,
-                new.deleted,
-                origin.exchange.as_str(),
-                origin.sender.as_str(),
-                nanos(origin.at),
-            ))?;
+        let number = version.to_be_bytes();
+        let sealed = subject.cipher.seal(&record_place(&self.tenant, &subject.key, &record, &number), content)?;
         let kept = Kept { record, version, is_new: true };
+        self.write_version(&kept, (&sealed, &digest), new.deleted, origin)?;
         for (id, channel) in &new.deliveries {
             self.write_delivery(&subject.key, (id, channel), &kept, origin)?;
         }
@@ -138,10 +128,50 @@ impl Tenancy<'_> {
         Ok(kept)
     }
 
+    /// Keeps the first record of a subject who is made with it.
+    pub(super) fn keep_first(&self, first: &First, new: &Incoming, origin: &Origin) -> Result<Kept, StoreError> {
+        self.write_subject(&first.subject, 1, &first.wrapped, &first.flags)?;
+        let kept = Kept { record: new.id.clone(), version: 1, is_new: true };
+        self.write_record(&first.subject, &kept.record, new.record.kind(), &first.business)?;
+        self.write_version(&kept, (&first.sealed, &first.digest), new.deleted, origin)?;
+        for (id, channel) in &new.deliveries {
+            self.write_delivery(&first.subject, (id, channel), &kept, origin)?;
+        }
+        Ok(kept)
+    }
+
+    fn write_version(
+        &self,
+        kept: &Kept,
+        (sealed, digest): (&[u8], &Hash),
+        deleted: bool,
+        origin: &Origin,
+    ) -> Result<(), StoreError> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO record_versions
+                     (tenant, record, version, sealed, digest, deleted, exchange, sender, recorded_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute((
+                self.tenant.as_str(),
+                kept.record.as_str(),
+                kept.version,
+                sealed,
+                digest,
+                deleted,
+                origin.exchange.as_str(),
+                origin.sender.as_str(),
+                nanos(origin.at),
+            ))?;
+        Ok(())
+    }
+
     /// Opens a version that was read.
     pub(super) fn open_record(&self, subject: &Subject, held: &SealedRecord) -> Result<HeldRecord, StoreError> {
         let SealedRecord { id, version, recorded_at, sender, sealed } = held;
-        let content = subject.cipher.open(&self.record_place(&subject.key, id, &version.to_be_bytes()), sealed)?;
+        let content =
+            subject.cipher.open(&record_place(&self.tenant, &subject.key, id, &version.to_be_bytes()), sealed)?;
         Ok(HeldRecord {
             id: id.clone(),
             version: *version,
@@ -218,19 +248,14 @@ impl Tenancy<'_> {
             ))?;
         Ok(())
     }
+}
 
-    fn record_place<'a>(
-        &'a self,
-        subject: &'a SubjectKey,
-        record: &'a RecordId,
-        version: &'a [u8; 4],
-    ) -> [&'a [u8]; 5] {
-        [
-            b"record",
-            self.tenant.as_str().as_bytes(),
-            subject.as_str().as_bytes(),
-            record.as_str().as_bytes(),
-            version.as_slice(),
-        ]
-    }
+/// Where a version of a record is sealed.
+pub(super) fn record_place<'a>(
+    tenant: &'a TenantId,
+    subject: &'a SubjectKey,
+    record: &'a RecordId,
+    version: &'a [u8; 4],
+) -> [&'a [u8]; 5] {
+    [b"record", tenant.as_str().as_bytes(), subject.as_str().as_bytes(), record.as_str().as_bytes(), version.as_slice()]
 }

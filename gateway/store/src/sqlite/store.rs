@@ -18,10 +18,10 @@ use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
-use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
+use super::{accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, verify};
 use crate::command::{
-    Accept, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier, Leaf, Link,
-    Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
+    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -32,6 +32,7 @@ pub struct SqliteStore {
     // Closed before the writer, so that the writer's connection is the last one and leaves no WAL behind.
     readers: Option<Arc<Readers>>,
     committer: Committer,
+    common: Arc<Common>,
 }
 
 impl SqliteStore {
@@ -77,8 +78,8 @@ impl SqliteStore {
             conn.execute_batch("COMMIT")?;
         }
         migrate::check_master_key(&Session::new(&conn, &common, &Batch::default()))?;
-        let committer = Committer::start(conn, common, readers.as_ref().map(Arc::downgrade))?;
-        Ok(Self { readers, committer })
+        let committer = Committer::start(conn, Arc::clone(&common), readers.as_ref().map(Arc::downgrade))?;
+        Ok(Self { readers, committer, common })
     }
 
     pub(super) async fn write<T, F>(&self, command: F) -> Result<T, StoreError>
@@ -110,9 +111,19 @@ impl std::fmt::Debug for SqliteStore {
 
 #[async_trait]
 impl Store for SqliteStore {
-    async fn accept(&self, tenant: &TenantId, accept: Accept) -> Result<Accepted, StoreError> {
+    async fn accept(&self, tenant: &TenantId, mut accept: Accept) -> Result<Accepted, StoreError> {
+        for row in &mut accept.rows {
+            self.prepare(tenant, &accept.head.id, row)?;
+        }
         let tenant = tenant.clone();
         self.write(move |session| accept::accept(session, &tenant, accept)).await
+    }
+
+    fn prepare(&self, tenant: &TenantId, exchange: &ExchangeId, row: &mut AcceptRow) -> Result<(), StoreError> {
+        let (Some(readers), None) = (&self.readers, &row.draft) else { return Ok(()) };
+        let keys = readers.look(|session| Ok(session.known(tenant)?.map(|tenancy| tenancy.keys)))?;
+        // A tenant of which nothing was written yet gets its keys in the transaction.
+        keys.map_or(Ok(()), |keys| drafts::prepare(&self.common.keyring, &keys, exchange, row))
     }
 
     async fn held(

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Rows};
-use tsunagi_core::id::{IdentifierSystem, RecordId, SubjectKey};
+use tsunagi_core::id::{IdentifierSystem, RecordId, SubjectKey, TenantId};
 
 use super::convert::{Columns, count, from_json, to_json};
 use super::session::Tenancy;
 use crate::command::Identifier;
 use crate::error::StoreError;
-use crate::keys::{Cipher, Hash};
+use crate::keys::{Cipher, Hash, TenantKeys};
 
 /// A subject as it is stored.
 pub(super) struct Subject {
@@ -46,24 +46,38 @@ pub(super) enum Who {
     Several,
 }
 
-impl Tenancy<'_> {
-    /// Identifiers as names, each once.
-    pub(super) fn names(
-        &self,
-        identifiers: &[Identifier],
-        single_valued: &BTreeSet<IdentifierSystem>,
-    ) -> Result<Vec<Name>, StoreError> {
-        let mut names: Vec<Name> = Vec::with_capacity(identifiers.len());
-        for identifier in identifiers {
-            let blind = self.keys.blind_index(&identifier.system, identifier.value.expose())?;
-            if names.iter().all(|name| name.blind != blind) {
-                let is_single = single_valued.contains(&identifier.system);
-                names.push(Name { system: identifier.system.clone(), is_single, blind });
-            }
+/// Identifiers as names, each once.
+pub(super) fn names(
+    keys: &TenantKeys,
+    identifiers: &[Identifier],
+    single_valued: &BTreeSet<IdentifierSystem>,
+) -> Result<Vec<Name>, StoreError> {
+    let mut names: Vec<Name> = Vec::with_capacity(identifiers.len());
+    for identifier in identifiers {
+        let blind = keys.blind_index(&identifier.system, identifier.value.expose())?;
+        if names.iter().all(|name| name.blind != blind) {
+            let is_single = single_valued.contains(&identifier.system);
+            names.push(Name { system: identifier.system.clone(), is_single, blind });
         }
-        Ok(names)
     }
+    Ok(names)
+}
 
+/// Seals what flags a subject, for one version of it: so neither can be changed or put back alone.
+pub(super) fn seal_flags(
+    (tenant, cipher): (&TenantId, &Cipher),
+    subject: &SubjectKey,
+    flagged_by: &BTreeSet<RecordId>,
+    version: u64,
+) -> Result<Vec<u8>, StoreError> {
+    Ok(cipher.seal(&flags_place(tenant, subject, &version.to_be_bytes()), &to_json(flagged_by)?)?)
+}
+
+fn flags_place<'a>(tenant: &'a TenantId, subject: &'a SubjectKey, version: &'a [u8; 8]) -> [&'a [u8]; 4] {
+    [b"flags", tenant.as_str().as_bytes(), subject.as_str().as_bytes(), version]
+}
+
+impl Tenancy<'_> {
     /// The subject that these identifiers name together.
     pub(super) fn who(&self, names: &[Name]) -> Result<Who, StoreError> {
         let mut found: Option<SubjectKey> = None;
@@ -152,23 +166,25 @@ impl Tenancy<'_> {
         let Some(row) = rows.next()? else { return Ok(None) };
         let (key, version): (SubjectKey, u64) = (row.word(0)?, row.number(1)?);
         let cipher = self.keyring.subject(&self.keys, &key, row.blob(2)?)?;
-        let flags = cipher.open(&self.flags_place(&key, &version.to_be_bytes()), row.blob(3)?)?;
+        let flags = cipher.open(&flags_place(&self.tenant, &key, &version.to_be_bytes()), row.blob(3)?)?;
         Ok(Some(Subject { key, version, flagged_by: from_json(flags.expose())?, cipher }))
     }
 
-    /// Makes a subject with a data key of its own.
-    pub(super) fn make_subject(&self, key: &SubjectKey) -> Result<Subject, StoreError> {
-        let wrapped = self.keyring.make_subject_key(&self.keys, key)?;
-        let cipher = self.keyring.subject(&self.keys, key, &wrapped)?;
-        let subject = Subject { key: key.clone(), version: 0, flagged_by: BTreeSet::new(), cipher };
-        let flags = self.seal_flags(&subject, &subject.flagged_by, subject.version)?;
+    /// Writes a new subject.
+    pub(super) fn write_subject(
+        &self,
+        key: &SubjectKey,
+        version: u64,
+        wrapped: &[u8],
+        flags: &[u8],
+    ) -> Result<(), StoreError> {
         self.conn
             .prepare_cached(
-                "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, 0, ?4)",
+                "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute((self.tenant.as_str(), key.as_str(), &wrapped, flags))?;
+            .execute((self.tenant.as_str(), key.as_str(), wrapped, count(version)?, flags))?;
         self.changes(key.as_str().as_bytes());
-        Ok(subject)
+        Ok(())
     }
 
     /// The subject's version alone, for the check that a decision still stands.
@@ -186,7 +202,7 @@ impl Tenancy<'_> {
     /// be changed or put back alone.
     pub(super) fn moved_with(&self, subject: &Subject, flagged_by: &BTreeSet<RecordId>) -> Result<(), StoreError> {
         let version = subject.version + 1;
-        let flags = self.seal_flags(subject, flagged_by, version)?;
+        let flags = seal_flags((&self.tenant, &subject.cipher), &subject.key, flagged_by, version)?;
         let moved = self
             .conn
             .prepare_cached(
@@ -198,19 +214,5 @@ impl Tenancy<'_> {
         }
         self.changes(subject.key.as_str().as_bytes());
         Ok(())
-    }
-
-    fn seal_flags(
-        &self,
-        subject: &Subject,
-        flagged_by: &BTreeSet<RecordId>,
-        version: u64,
-    ) -> Result<Vec<u8>, StoreError> {
-        let version = version.to_be_bytes();
-        Ok(subject.cipher.seal(&self.flags_place(&subject.key, &version), &to_json(flagged_by)?)?)
-    }
-
-    fn flags_place<'a>(&'a self, subject: &'a SubjectKey, version: &'a [u8; 8]) -> [&'a [u8]; 4] {
-        [b"flags", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), version]
     }
 }

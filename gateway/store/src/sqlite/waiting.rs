@@ -69,6 +69,12 @@ pub(super) fn keep(
     Ok(())
 }
 
+/// True if rows of this tenant wait for somebody.
+pub(super) fn is_any(tenancy: &Tenancy<'_>) -> Result<bool, StoreError> {
+    let mut select = tenancy.conn.prepare_cached("SELECT 1 FROM waiting_identifiers WHERE tenant = ?1 LIMIT 1")?;
+    Ok(select.exists([tenancy.tenant.as_str()])?)
+}
+
 /// Takes up the rows that name exactly one subject now that these identifiers are known; gives the number of rows that
 /// stand otherwise now.
 ///
@@ -151,7 +157,8 @@ fn take(
     tenancy.conn.prepare_cached("DELETE FROM waiting_rows WHERE ordinal = ?1")?.execute([row.ordinal])?;
 
     let origin = Origin { exchange: row.exchange, sender: row.sender, row: row.row, at };
-    let kept = tenancy.keep(&subject, &incoming, &origin)?;
+    let content = to_json(&incoming.record)?;
+    let kept = tenancy.keep(&subject, &incoming, &content, &origin)?;
     event.at = at;
     event.reason = None;
     tell(&mut event, &subject.key, &kept, incoming.deleted);

@@ -53,6 +53,27 @@ async fn what_another_process_changed_is_seen_at_the_second_try() {
     let after = held(&here, 1).await.unwrap();
     assert_eq!((after.version, after.directives.len()), (before.version + 1, 1));
     here.note(&aoi(), note(after.version)).await.unwrap();
+
+    // The same where a directive comes along.
+    there.withdraw_directive(&aoi(), &subject(1), &directive_id(1), at(3), event(3)).await.unwrap();
+    let with_directive = |version| Note { directive: Some(directive(2, 1)), ..note(version) };
+    assert!(matches!(here.note(&aoi(), with_directive(after.version)).await, Err(StoreError::Stale)));
+    let newest = held(&here, 1).await.unwrap();
+    assert_eq!(newest.directives[0].withdrawn_at, Some(at(3)));
+    here.note(&aoi(), with_directive(newest.version)).await.unwrap();
+}
+
+/// What is remembered of somebody is what was asked for then.
+#[tokio::test]
+async fn other_kinds_are_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Shared = Arc::new(open(&folder.path().join("store.db")));
+    keep(&store, 1, vaccination(1)).await;
+    let who = SubjectRef::Identifier(recipient(1));
+    let (doses, births) = ([kind("vaccination")], [kind("birth_report"), kind("vaccination")]);
+    for (kinds, count) in [(&doses[..], 1), (&births[..1], 0), (&births, 1), (&doses, 1), (&[], 0)] {
+        assert_eq!(store.held(&aoi(), &who, kinds).await.unwrap().unwrap().records.len(), count, "{kinds:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
