@@ -1,4 +1,5 @@
 mod commits;
+mod drafts;
 mod files;
 mod flags;
 mod plans;
