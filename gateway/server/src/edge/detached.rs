@@ -56,7 +56,7 @@ mod tests {
         let (done, is_done) = oneshot::channel();
         let mut work = Detached::new(async move {
             drop(going.await);
-            drop(done.send(7));
+            done.send(7).expect("somebody waits for it");
         });
         assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut work).await.is_err(), "it waits");
         drop(work);

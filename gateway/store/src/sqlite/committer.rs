@@ -178,7 +178,7 @@ impl Writer {
                     query.answer(None);
                 }
                 first => {
-                    std::thread::sleep(self.pause);
+                    self.wait();
                     let mut batch = vec![first];
                     while batch.len() < BATCH && next.is_none() {
                         match inbox.try_recv() {
@@ -194,6 +194,11 @@ impl Writer {
                 next = inbox.blocking_recv();
             }
         }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a thread of its own, for less than a millisecond")]
+    fn wait(&self) {
+        std::thread::sleep(self.pause);
     }
 
     /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
