@@ -1,6 +1,5 @@
 //! Work that is finished even if nobody waits for it any more, so that what it did is known.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -24,7 +23,7 @@ impl<T: Send + 'static> Future for Detached<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(work) = &mut self.work else { return Poll::Ready(Err(Died)) };
-        let polled: Result<Poll<T>, Box<dyn Any + Send>> = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
         let ended = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),

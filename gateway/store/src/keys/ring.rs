@@ -54,8 +54,8 @@ pub enum KeyFault {
 
 /// Opens the keys of tenants and subjects, and keeps those in memory that were used of late.
 ///
-/// A cached key is found by its wrapped form, which is read from the database each time. So a key that was rolled
-/// back, replaced or destroyed there is out of use at once, whatever is cached.
+/// A cached key is found by its wrapped form, which is read from the database with what it opens. What is remembered of
+/// people holds their keys open: whoever replaces or destroys a subject's key has to move the subject's version with it.
 pub struct Keyring {
     master: Result<Cipher, KeyFault>,
     tenants: Mutex<Recent<Vec<u8>, TenantKeys>>,

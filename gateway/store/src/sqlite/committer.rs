@@ -51,8 +51,15 @@ impl Committer {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        let writer =
-            Writer { conn, common, readers, wal, commits: counter, seen_version: Cell::new(0), pause: Duration::ZERO };
+        let writer = Writer {
+            conn,
+            common,
+            readers,
+            wal,
+            commits: counter,
+            seen_version: Cell::new(0),
+            pause_until: Instant::now(),
+        };
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
             .spawn(move || writer.run(inbox))
@@ -164,8 +171,8 @@ struct Writer {
     commits: Arc<AtomicU64>,
     /// What the database's version was with the last transaction.
     seen_version: Cell<i64>,
-    /// How long to wait for company before the next commit.
-    pause: Duration,
+    /// Until when the next commit waits for company.
+    pause_until: Instant,
 }
 
 impl Writer {
@@ -179,7 +186,7 @@ impl Writer {
                 }
                 first => {
                     // Nobody wakes this thread: it waits for so long, and what comes meanwhile is in the queue.
-                    std::thread::park_timeout(self.pause);
+                    std::thread::park_timeout(self.pause_until.saturating_duration_since(Instant::now()));
                     let mut batch = vec![first];
                     while batch.len() < BATCH && next.is_none() {
                         match inbox.try_recv() {
@@ -212,7 +219,8 @@ impl Writer {
         for work in batch {
             work.into_command().answer(lost.as_deref());
         }
-        self.pause = if has_company { began.elapsed().min(LONGEST_PAUSE) } else { Duration::ZERO };
+        let pause = if has_company { began.elapsed().min(LONGEST_PAUSE) } else { Duration::ZERO };
+        self.pause_until = Instant::now() + pause;
         let readers = self.readers.as_ref().and_then(Weak::upgrade);
         self.wal.look_after(&self.conn, readers.as_deref());
     }
@@ -236,11 +244,14 @@ impl Writer {
                     if !command.run(&session) && self.conn.total_changes() != before {
                         return Err(StoreError::Unavailable("a leaf could not be written".to_owned()));
                     }
+                    self.is_open()?;
                 }
                 // With nobody else in the transaction it is taken back as a whole, and no page has to be copied before.
                 Work::Write(command) if is_alone => {
                     if !command.run(&session) {
-                        self.step("ROLLBACK")?;
+                        if self.is_open().is_ok() {
+                            self.step("ROLLBACK")?;
+                        }
                         return Ok(false);
                     }
                 }
@@ -248,18 +259,27 @@ impl Writer {
                     self.step("SAVEPOINT command")?;
                     if !command.run(&session) {
                         shared.take_back();
-                        // After some errors (disk full, for one) SQLite has rolled the whole transaction back by itself:
-                        // then the commands before are gone too, and this step fails.
+                        self.is_open()?;
                         self.step("ROLLBACK TO command")?;
                     }
                     self.step("RELEASE command")?;
                 }
             }
         }
+        self.is_open()?;
         shared.close(&self.conn)?;
         self.step("COMMIT")?;
         self.common.changes.committed(&shared.changed());
         Ok(true)
+    }
+
+    /// After some errors (disk full, no memory, a page that cannot be read) SQLite has rolled the whole transaction back by
+    /// itself. Whatever is written then stands alone, and what was written before is gone: nobody may go on.
+    fn is_open(&self) -> Result<(), StoreError> {
+        if self.conn.is_autocommit() {
+            return Err(StoreError::Unavailable("the transaction was rolled back".to_owned()));
+        }
+        Ok(())
     }
 
     fn step(&self, statement: &str) -> Result<(), StoreError> {

@@ -1,7 +1,7 @@
 //! The embedded backend: one SQLite file in WAL mode, `synchronous=FULL`.
 //!
-//! One thread owns the connection that writes. It takes what is waiting, runs each command inside a savepoint of its
-//! own, commits them all at once and then answers: under load the cost of one `fsync` is shared, and alone a command
+//! One thread owns the connection that writes. It takes what is waiting, runs each command so that it can be taken back
+//! alone, commits them all at once and then answers: under load the cost of one `fsync` is shared, and alone a command
 //! waits for nobody. Reads have connections of their own and never wait for the writer; lookups go on with the state they
 //! have open as long as nothing they rely on was changed.
 //!

@@ -31,7 +31,7 @@ impl Common {
 }
 
 /// What the commands of one transaction have in common: read once, and where it grew with each of them, written once
-/// by [`Batch::close`]. The write lock is held meanwhile, so that nobody else changes it.
+/// by [`Batch::close`]. The write lock is held meanwhile, so that nobody else changes it. Of a view: what it shows.
 #[derive(Default)]
 pub(super) struct Batch {
     known: RefCell<BTreeMap<TenantId, Known>>,
@@ -180,8 +180,8 @@ impl<'c> Tenancy<'c> {
         self.session().relies_on(found_by);
     }
 
-    /// What is found by these bytes is changed. Whatever a lookup starts from has to be told here: identifiers, sign-ins,
-    /// records and subjects; all else moves its subject.
+    /// What is found by these bytes is changed. Whatever a lookup starts from has to be told here: tenants, identifiers,
+    /// sign-ins, records and subjects; all else moves its subject.
     pub(super) fn changes(&self, found_by: &[u8]) {
         self.session().changes(found_by);
     }

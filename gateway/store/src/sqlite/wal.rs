@@ -43,13 +43,11 @@ impl WriteAheadLog {
             });
             // Where somebody still reads from it, it goes on growing for a while.
             self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
-        } else if self.views_since.elapsed() < VIEWS_LAST {
-            return;
+            self.views_since = Instant::now();
+        } else if self.views_since.elapsed() >= VIEWS_LAST {
+            readers.map(Readers::close_views);
+            self.views_since = Instant::now();
         }
-        if let Some(readers) = readers {
-            readers.close_views();
-        }
-        self.views_since = Instant::now();
     }
 }
 

@@ -166,6 +166,42 @@ async fn a_full_disk_is_unavailable_until_there_is_room() {
     assert_eq!(crate::AuditLog::verify(&*store, &aoi(), &signer().public_key(), &|_| ()).await.unwrap().fault, None);
 }
 
+/// SQLite takes the whole transaction back by itself then: what was written before is gone, and nothing may follow.
+#[tokio::test]
+async fn a_disk_that_is_full_for_one_is_full_for_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(&folder.path().join("store.db")));
+    let shared: Shared = Arc::clone(&store) as Shared;
+    keep(&shared, 1, vaccination(1)).await;
+    let limit = |more: i64| {
+        store.write(move |session| {
+            let pages: i64 = session.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let set = format!("PRAGMA max_page_count = {}", pages + more);
+            Ok(session.conn.query_row(&set, [], |row| row.get::<_, i64>(0))?)
+        })
+    };
+    limit(1).await.unwrap();
+    let release = hold(&store).await;
+    let mut notes = Vec::new();
+    for bytes in [10, 200_000, 10] {
+        let mut event = event(1);
+        event.reason = Some("x".repeat(bytes));
+        let store = Arc::clone(&store);
+        let note = Note { events: vec![event], rests_on: vec![], directive: None };
+        notes.push(tokio::spawn(async move { store.note(&aoi(), note).await }));
+    }
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    for note in notes {
+        let outcome = note.await.unwrap();
+        assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
+    }
+    limit(1_000_000).await.unwrap();
+    keep(&shared, 2, vaccination(2)).await;
+    assert_eq!(events(&shared, &aoi()).await.len(), 2);
+    assert_eq!(crate::AuditLog::verify(&*store, &aoi(), &signer().public_key(), &|_| ()).await.unwrap().fault, None);
+}
+
 #[tokio::test]
 async fn a_database_that_is_locked_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
