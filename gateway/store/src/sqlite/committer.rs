@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -51,15 +51,7 @@ impl Committer {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        let writer = Writer {
-            conn,
-            common,
-            readers,
-            wal,
-            commits: counter,
-            seen_version: Cell::new(0),
-            pause_until: Instant::now(),
-        };
+        let writer = Writer { conn, common, readers, wal, commits: counter, seen_version: Cell::new(0) };
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
             .spawn(move || writer.run(inbox))
@@ -171,8 +163,6 @@ struct Writer {
     commits: Arc<AtomicU64>,
     /// What the database's version was with the last transaction.
     seen_version: Cell<i64>,
-    /// Until when the next commit waits for company.
-    pause_until: Instant,
 }
 
 impl Writer {
@@ -185,8 +175,6 @@ impl Writer {
                     query.answer(None);
                 }
                 first => {
-                    // Nobody wakes this thread: it waits for so long, and what comes meanwhile is in the queue.
-                    std::thread::park_timeout(self.pause_until.saturating_duration_since(Instant::now()));
                     let mut batch = vec![first];
                     while batch.len() < BATCH && next.is_none() {
                         match inbox.try_recv() {
@@ -206,7 +194,7 @@ impl Writer {
 
     /// One transaction for all, then the answers. From the COMMIT on, everything that was run with success is durable.
     fn commit(&mut self, mut batch: Vec<Work>) {
-        let (began, has_company) = (Instant::now(), batch.len() > 1);
+        let has_company = batch.len() > 1;
         let transacted = self.transact(&mut batch);
         let is_kept = *transacted.as_ref().unwrap_or(&false);
         let lost = transacted.err().map(|error| error.to_string());
@@ -219,10 +207,12 @@ impl Writer {
         for work in batch {
             work.into_command().answer(lost.as_deref());
         }
-        let pause = if has_company { began.elapsed().min(LONGEST_PAUSE) } else { Duration::ZERO };
-        self.pause_until = Instant::now() + pause;
         let readers = self.readers.as_ref().and_then(Weak::upgrade);
         self.wal.look_after(&self.conn, readers.as_deref());
+        if has_company {
+            // Nobody wakes this thread: what comes meanwhile is in the queue.
+            std::thread::park_timeout(PAUSE);
+        }
     }
 
     /// False if there was one command and it has failed by itself: then there is nothing to keep.
@@ -296,6 +286,6 @@ fn stopped() -> StoreError {
 const QUEUE: usize = 4096;
 /// How many commands share a transaction at most: beyond this the gain is small and the first one waits longer.
 const BATCH: usize = 256;
-/// A commit in which several commands were is followed by a pause as long as itself, but no longer than this: more will
-/// come, and while they are waited for, the processor and the disk do other things than committing a few at a time.
-const LONGEST_PAUSE: Duration = Duration::from_micros(500);
+/// A commit in which several commands were is followed by a pause: more will come, and while they are waited for, the
+/// processor and the disk do other things than committing a few at a time.
+const PAUSE: Duration = Duration::from_micros(300);

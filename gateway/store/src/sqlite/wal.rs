@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
@@ -16,8 +16,8 @@ pub(super) struct WriteAheadLog {
     pages: Arc<AtomicU64>,
     /// The length at which it goes back into the database next.
     due_at: u64,
-    /// When the readers' views were last closed.
-    views_since: Instant,
+    /// How many commits ago the readers' views were closed.
+    views_since: u64,
 }
 
 impl WriteAheadLog {
@@ -29,11 +29,12 @@ impl WriteAheadLog {
             now.store(u64::from(pages.unsigned_abs()), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { pages, due_at: MOST_PAGES, views_since: Instant::now() })
+        Ok(Self { pages, due_at: MOST_PAGES, views_since: 0 })
     }
 
     /// Writes it back if it is long enough, and lets readers see the newest state now and then.
     pub(super) fn look_after(&mut self, conn: &Connection, readers: Option<&Readers>) {
+        self.views_since += 1;
         let pages = self.pages.load(Ordering::Relaxed);
         if pages >= self.due_at {
             let begins_anew = write_back(conn, readers).unwrap_or_else(|error| {
@@ -43,10 +44,10 @@ impl WriteAheadLog {
             });
             // Where somebody still reads from it, it goes on growing for a while.
             self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
-            self.views_since = Instant::now();
-        } else if self.views_since.elapsed() >= VIEWS_LAST {
+            self.views_since = 0;
+        } else if self.views_since >= VIEWS_LAST {
             readers.map(Readers::close_views);
-            self.views_since = Instant::now();
+            self.views_since = 0;
         }
     }
 }
@@ -68,8 +69,7 @@ fn write_back(conn: &Connection, readers: Option<&Readers>) -> Result<bool, Stor
 /// A page that every transaction changes goes from the log into the database once for all of these. Whoever writes waits
 /// meanwhile: four times as many would be four times the wait, and not worth it.
 const MOST_PAGES: u64 = 1000;
-/// How long readers may go on with a view at most while there are commits. A view that is opened anew has to read its
-/// pages again.
-const VIEWS_LAST: Duration = Duration::from_millis(200);
+/// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
+const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.
 const READERS_TAKE: Duration = Duration::from_millis(3);
