@@ -41,9 +41,47 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         }
         self.weight += weight;
     }
+}
 
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.young.len() + self.old.len()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stands(recent: &Recent<u64, u64>) -> (usize, usize) {
+        let all = || recent.young.values().chain(recent.old.values());
+        (all().count(), all().map(|(_, weight)| weight).sum())
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_is_used() {
+        let mut recent = Recent::new(4);
+        for n in 0..100 {
+            recent.keep(n, Arc::new(n), 1);
+            assert!(recent.find(&0).is_some(), "the busy one is there after {n} others");
+            assert!(stands(&recent).0 <= 8);
+        }
+        assert!(recent.find(&50).is_none());
+    }
+
+    #[test]
+    fn what_weighs_more_leaves_room_for_less() {
+        let mut recent = Recent::new(100);
+        for n in 0..1_000 {
+            let weight = if n % 2 == 0 { 5 } else { 30 };
+            recent.keep(n, Arc::new(n), weight);
+            // Each of the two generations may go beyond the limit by the one that filled it.
+            assert!(stands(&recent).1 < 2 * (100 + 30), "{n}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_again_counts_once() {
+        let mut recent = Recent::new(100);
+        recent.keep(0, Arc::new(0), 1);
+        for n in 0..1_000 {
+            recent.keep(1, Arc::new(n), 90);
+        }
+        assert_eq!(recent.find(&1).as_deref(), Some(&999));
+        assert_eq!(stands(&recent), (2, 91), "nothing was pushed out");
     }
 }

@@ -2,8 +2,6 @@ use jiff::Timestamp;
 use tsunagi_core::id::{ExchangeId, IdentifierSystem, SubjectKey, TenantId};
 use tsunagi_core::sensitive::Sensitive;
 
-use crate::recent::Recent;
-
 use super::cipher::{frame, framed};
 use super::{KeyFault, Keyring, MasterKey, RowPlace};
 
@@ -75,17 +73,6 @@ fn equal_values_look_unrelated_across_systems_tenants_and_uses() {
     let joined = aoi.business_key(&subject, &["ab".to_owned(), "c".to_owned()]);
     assert_ne!(joined, aoi.business_key(&subject, &["a".to_owned(), "bc".to_owned()]));
     assert_ne!(aoi.sign_in("ab", "c"), aoi.sign_in("a", "bc"));
-}
-
-#[test]
-fn the_cache_is_bounded_and_keeps_what_is_used() {
-    let mut recent = Recent::new(4);
-    for n in 0..100 {
-        recent.keep(n, std::sync::Arc::new(n), 1);
-        assert!(recent.find(&0).is_some(), "the busy one is there after {n} others");
-        assert!(recent.len() <= 8);
-    }
-    assert!(recent.find(&50).is_none());
 }
 
 #[test]
