@@ -7,17 +7,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
 use tsunagi_core::registry::Registry;
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
+use tsunagi_store::coordinator::Coordinator;
 use tsunagi_store::sqlite::SqliteStore;
 use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::coordination::open_coordinator;
 use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
@@ -69,8 +71,8 @@ pub struct Gateway {
     pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
-    /// Wakes the delivery workers.
-    pub outbox_grew: Notify,
+    /// The other nodes.
+    pub coordinator: Arc<dyn Coordinator>,
     /// Sends deliveries.
     pub transport: ArcSwap<Transport>,
     trust_fault: Mutex<Option<String>>,
@@ -93,8 +95,9 @@ impl Gateway {
             .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
+        let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
-            rates: RateLimits::new(&config.edge),
+            rates: RateLimits::new(&config.edge, &*coordinator),
             places: Arc::new(Semaphore::new(config.edge.max_connections)),
             handshakes: Arc::new(Handshakes::new(config.edge.max_handshakes)),
             reloading: Mutex::default(),
@@ -112,7 +115,7 @@ impl Gateway {
             issuers: ArcSwap::from_pointee(material.issuers),
             transport: ArcSwap::from_pointee(material.transport),
             trust_fault: Mutex::default(),
-            outbox_grew: Notify::new(),
+            coordinator,
             signer,
             store,
             clock,
@@ -246,6 +249,7 @@ impl Running {
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
@@ -291,7 +295,7 @@ pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
         .map_err(|error| StartFault(format!("{}: {error}", config.checkpoint_key_file.display())))
 }
 
-fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
+pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
     let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
         StartFault(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
     })?;
