@@ -10,6 +10,7 @@ mod booking;
 mod characters;
 mod citizen;
 mod commands;
+mod coordinator;
 mod coverage;
 mod crash;
 mod decisions;
