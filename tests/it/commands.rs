@@ -13,7 +13,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 38] = [
     "audit export",
     "audit key",
     "audit proof",
@@ -28,6 +28,9 @@ const COMMANDS: [&str; 35] = [
     "certs renew",
     "certs revoke",
     "check",
+    "consent decide",
+    "consent explain",
+    "consent what-if",
     "deliveries list",
     "deliveries redrive",
     "deliveries show",

@@ -10,6 +10,7 @@ mod booking;
 mod characters;
 mod citizen;
 mod commands;
+mod consent;
 mod coverage;
 mod crash;
 mod decisions;

@@ -150,6 +150,8 @@ pub enum SubjectRef {
     Identifier(Identifier),
     /// By one of the subject's records.
     Record(RecordId),
+    /// By its own key, as the tenant's log has it.
+    Subject(SubjectKey),
     /// By a sign-in that was linked to the subject; a keyed pseudonym is stored of both.
     SignIn {
         /// The token's issuer.

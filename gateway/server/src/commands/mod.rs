@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 mod certs;
 mod check;
+mod consent;
 mod deliveries;
 mod exchanges;
 pub mod init;
@@ -84,7 +85,10 @@ enum Command {
     /// The outbox and its dead letters: list, show, redrive
     #[command(subcommand, after_help = "Example:\n  tsunagi deliveries list --state dead")]
     Deliveries(deliveries::DeliveriesCommand),
-    /// The Merkle logs: verify, show
+    /// Why a decision came out as it did, and what it would be: explain, decide, what-if
+    #[command(subcommand, after_help = "Example:\n  tsunagi consent explain ex-0199…")]
+    Consent(consent::ConsentCommand),
+    /// The Merkle logs: verify, show, proof, export, key
     #[command(subcommand, after_help = "Example:\n  tsunagi audit verify")]
     Audit(audit::AuditCommand),
 }
@@ -239,6 +243,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Audit(command) => audit::run(context, command).await,
         Command::Certs(command) => certs::run(context, command).await,
         Command::Check => check::run(context),
+        Command::Consent(command) => consent::run(context, command).await,
         Command::Deliveries(command) => deliveries::run(context, command).await,
         Command::Demo(arguments) => Box::pin(crate::demo::run(context, arguments)).await,
         Command::Exchanges(command) => exchanges::run(context, command).await,
