@@ -13,7 +13,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 39] = [
     "audit export",
     "audit key",
     "audit proof",
@@ -52,6 +52,7 @@ const COMMANDS: [&str; 38] = [
     "schedules next",
     "schedules show",
     "serve",
+    "subjects shred",
 ];
 
 /// Runs a command line, split at blanks, in English.

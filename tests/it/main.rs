@@ -33,6 +33,7 @@ mod receipts;
 mod requests;
 mod routing;
 mod sender;
+mod shred;
 mod sixth_kind;
 mod strings;
 mod submit;

@@ -60,6 +60,8 @@ pub enum Action {
     RequestMade,
     /// A citizen's or proxy's sign-in was linked to a subject.
     SubjectLinked,
+    /// A subject's data key was destroyed.
+    SubjectShredded,
 }
 
 /// How it ended.

@@ -361,6 +361,29 @@ pub struct KeptSubtree {
     pub root: [u8; 32],
 }
 
+/// What was destroyed with a subject's data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Shredded {
+    /// The leaf that tells of it.
+    pub leaf: u64,
+    /// Versions of records.
+    pub versions: u64,
+    /// What named the subject.
+    pub identifiers: u64,
+    /// Directives.
+    pub directives: u64,
+    /// Linked sign-ins.
+    pub links: u64,
+    /// Rows that waited and carried an identifier of the subject.
+    pub waiting_rows: u64,
+    /// Refused rows that named the subject and had their source kept.
+    pub refused_rows: u64,
+    /// Deliveries that were not settled.
+    pub deliveries: u64,
+    /// True if no earlier page is left beside the database, so that a copy made now holds nothing of what was destroyed.
+    pub log_is_empty: bool,
+}
+
 /// The head of somebody else's log, as this hub cosigned it last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessedHead {

@@ -14,6 +14,7 @@ mod output;
 mod registry;
 mod schedules;
 mod serve;
+mod subjects;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -88,6 +89,12 @@ enum Command {
     /// Why a decision came out as it did, and what it would be: explain, decide, what-if
     #[command(subcommand, after_help = "Example:\n  tsunagi consent explain ex-0199…")]
     Consent(consent::ConsentCommand),
+    /// Subjects: shred
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tsunagi subjects shred --tenant aoi --subject 'recipient|80131016:0000001'"
+    )]
+    Subjects(subjects::SubjectsCommand),
     /// The Merkle logs: verify, show, proof, export, key
     #[command(subcommand, after_help = "Example:\n  tsunagi audit verify")]
     Audit(audit::AuditCommand),
@@ -254,6 +261,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Registry(command) => registry::run(context, command).await,
         Command::Schedules(command) => schedules::run(context, &command),
         Command::Serve => serve::run(context, refused).await,
+        Command::Subjects(command) => subjects::run(context, command).await,
     }
 }
 

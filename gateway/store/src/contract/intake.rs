@@ -36,7 +36,9 @@ pub async fn tenants_see_nothing_of_each_other(store: Shared) {
     keep(&store, 1, delivered(1, 1, "to-app")).await;
     let vaccination = [kind("vaccination")];
     for other in [kita(), TenantId::hub()] {
-        for who in [SubjectRef::Subject(subject(1)), SubjectRef::Identifier(recipient(1)), SubjectRef::Record(record_id(1))] {
+        for who in
+            [SubjectRef::Subject(subject(1)), SubjectRef::Identifier(recipient(1)), SubjectRef::Record(record_id(1))]
+        {
             assert!(store.held(&other, &who, &vaccination).await.unwrap().is_none());
         }
         assert!(store.delivery(&other, &delivery(1)).await.unwrap().is_none());
