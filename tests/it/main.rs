@@ -11,6 +11,7 @@ mod characters;
 mod citizen;
 mod commands;
 mod consent;
+mod coordinator;
 mod coverage;
 mod crash;
 mod decisions;

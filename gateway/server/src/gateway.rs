@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
 use tsunagi_core::cosignature::Cosigner;
@@ -15,11 +15,13 @@ use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::Registry;
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
+use tsunagi_store::coordinator::Coordinator;
 use tsunagi_store::sqlite::SqliteStore;
 use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 
 use crate::clock::Clock;
 use crate::config::{Config, WitnessedLog};
+use crate::coordination::open_coordinator;
 use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
@@ -73,8 +75,8 @@ pub struct Gateway {
     pub signer: CheckpointSigner,
     /// Cosigns the checkpoints of others, if this hub is a witness.
     pub witness: Option<Witness>,
-    /// Wakes the delivery workers.
-    pub outbox_grew: Notify,
+    /// The other nodes.
+    pub coordinator: Arc<dyn Coordinator>,
     /// Sends deliveries.
     pub transport: ArcSwap<Transport>,
     trust_fault: Mutex<Option<String>>,
@@ -112,8 +114,9 @@ impl Gateway {
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
         let witness = open_witness(&config)?;
+        let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
-            rates: RateLimits::new(&config.edge),
+            rates: RateLimits::new(&config.edge, &*coordinator),
             places: Arc::new(Semaphore::new(config.edge.max_connections)),
             handshakes: Arc::new(Handshakes::new(config.edge.max_handshakes)),
             reloading: Mutex::default(),
@@ -131,7 +134,7 @@ impl Gateway {
             issuers: ArcSwap::from_pointee(material.issuers),
             transport: ArcSwap::from_pointee(material.transport),
             trust_fault: Mutex::default(),
-            outbox_grew: Notify::new(),
+            coordinator,
             signer,
             witness,
             store,
@@ -266,6 +269,7 @@ impl Running {
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
@@ -320,7 +324,7 @@ pub fn open_witness(config: &Config) -> Result<Option<Witness>, StartFault> {
     Ok(Some(Witness { cosigner, logs: witness.logs.clone() }))
 }
 
-fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
+pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
     let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
         StartFault(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
     })?;

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod coordination;
 pub mod delivery;
 pub mod demo;
 pub mod edge;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tsunagi_core::id::TenantId;
 use tsunagi_core::merkle::{Frontier, Hash, Plan, Subtree, TILE, Tile};
+use tsunagi_store::coordinator::Notice;
 use tsunagi_store::{Checkpoint, KeptSubtree, StoreError};
 
 use crate::gateway::Gateway;
@@ -52,25 +53,33 @@ impl SealingState {
 pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut calls = gateway.coordinator.listen(Notice::LeavesWait);
     loop {
         tokio::select! {
-            _ = ticks.tick() => seal_all(&gateway).await,
+            _ = ticks.tick() => if !seal_all(&gateway).await {
+                // Whoever can does it now; whoever was called does not call in turn.
+                gateway.coordinator.tell(Notice::LeavesWait);
+                calls.mark_unchanged();
+            },
+            Ok(()) = calls.changed() => {
+                seal_all(&gateway).await;
+            }
             _ = stopping.changed() => return,
         }
     }
 }
 
-/// Seals every log once, up to what it holds now.
-pub async fn seal_all(gateway: &Gateway) {
+/// Seals every log once, up to what it holds now; false where one could not be.
+pub async fn seal_all(gateway: &Gateway) -> bool {
     let (began, clock_began) = (Instant::now(), gateway.clock.now());
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
-    let mut all_done = true;
+    let (mut all_done, mut is_able) = (true, true);
     for tenant in tenants {
         match seal(gateway, &tenant, clock_began).await {
             Ok(done) => all_done &= done,
             Err(error) => {
-                all_done = false;
+                (all_done, is_able) = (false, false);
                 tracing::error!(%tenant, %error, "sealing failed");
             }
         }
@@ -79,6 +88,7 @@ pub async fn seal_all(gateway: &Gateway) {
         gateway.sealing.all_sealed_since(began);
     }
     metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
+    is_able
 }
 
 /// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log

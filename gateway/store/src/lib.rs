@@ -8,6 +8,7 @@
 mod command;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod coordinator;
 mod error;
 mod keys;
 mod recent;

@@ -1,6 +1,7 @@
 //! Configuration in two phases: what is written (`raw`), then what has been checked ([`Config`]). Checking is pure but
 //! for reading the file itself: it touches no key, certificate, store or socket.
 
+mod coordinator;
 mod edge;
 mod raw;
 #[cfg(test)]
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use tsunagi_core::delivery::Schedule;
 
-pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES, Rate};
+pub use coordinator::{CoordinatorConfig, Shared};
+pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES};
 use raw::RawConfig;
 pub use raw::RawIssuer;
 pub use witness::{WitnessConfig, WitnessedLog};
@@ -41,6 +43,8 @@ pub struct Config {
     pub operations_listen: SocketAddr,
     /// The SQLite file.
     pub store_path: PathBuf,
+    /// What the nodes of the hub have in common beside the store.
+    pub coordinator: CoordinatorConfig,
     /// Key files.
     pub master_key_file: PathBuf,
     /// The seed that signs checkpoints.
@@ -190,6 +194,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     let all = |paths: &[PathBuf]| paths.iter().map(|path| at(path)).collect::<Vec<_>>();
     let edge = EdgeConfig::check(&raw.edge, folder, &mut faults);
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
+    let coordinator = CoordinatorConfig::check(&raw.coordinator, folder, &mut faults);
     check_numbers(&raw, &mut faults);
     let witness = WitnessConfig::check(&raw.witness, folder, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
@@ -197,7 +202,9 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
             faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
         }
     }
-    let (Some(edge), Some(operations_listen), true) = (edge, operations_listen, faults.is_empty()) else {
+    let (Some(edge), Some(operations_listen), Some(coordinator), true) =
+        (edge, operations_listen, coordinator, faults.is_empty())
+    else {
         return Err(faults);
     };
     Ok(Config {
@@ -205,6 +212,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         edge,
         operations_listen,
         store_path: at(&raw.store.path),
+        coordinator,
         master_key_file: at(&raw.keys.master_key_file),
         checkpoint_key_file: at(&raw.keys.checkpoint_key_file),
         ca_folder: at(&raw.ca.folder),

@@ -17,6 +17,8 @@ pub(super) struct RawConfig {
     pub operations: RawOperations,
     /// `[store]`
     pub store: RawStore,
+    /// `[coordinator]`
+    pub coordinator: RawCoordinator,
     /// `[keys]`
     pub keys: RawKeys,
     /// `[ca]`
@@ -105,6 +107,18 @@ pub(super) struct RawOperations {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawStore {
     pub path: PathBuf,
+}
+
+/// `[coordinator]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCoordinator {
+    pub url: String,
+    pub ca_file: PathBuf,
+    pub username: String,
+    pub password_file: PathBuf,
+    pub prefix: String,
+    pub timeout_ms: u64,
 }
 
 /// `[keys]`

@@ -2,18 +2,22 @@
 //!
 //! A backend's tests call [`store_contract!`](crate::store_contract) with an expression that makes a fresh, migrated
 //! store and whatever has to live as long as it; each case becomes a test of its own. The cases use fixed times and
-//! ids, so they need nothing but the store.
+//! ids, so they need nothing but the store. [`coordinator_contract!`](crate::coordinator_contract) is the same for a
+//! coordinator.
 
 // This is test code wherever it is compiled: a case that fails has to stop there and then.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 pub mod administration;
+pub mod coordination;
 pub mod deliveries;
 pub mod given;
 pub mod intake;
 pub mod log;
 pub mod pages;
 pub mod reading;
+#[cfg(feature = "redis")]
+pub mod redis_server;
 pub mod shredding;
 pub mod waiting;
 
