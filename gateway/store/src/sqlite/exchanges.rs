@@ -23,7 +23,7 @@ pub(super) enum Entered {
 }
 
 /// What the source of a refused row is sealed as.
-const REFUSED: &str = "refused row";
+pub(super) const REFUSED: &str = "refused row";
 
 /// Finds the exchange that a head continues or repeats, or writes a new one.
 pub(super) fn enter(hub: &Tenancy<'_>, head: &ExchangeHead) -> Result<Entered, StoreError> {

@@ -27,6 +27,7 @@ mod people;
 mod readers;
 mod records;
 mod session;
+mod shred;
 mod store;
 mod subjects;
 #[cfg(test)]

@@ -165,6 +165,10 @@ impl Tenancy<'_> {
     fn read_subject(&self, mut rows: Rows<'_>) -> Result<Option<Subject>, StoreError> {
         let Some(row) = rows.next()? else { return Ok(None) };
         let (key, version): (SubjectKey, u64) = (row.word(0)?, row.number(1)?);
+        // Shredded: there is nobody any more.
+        if row.blob(2)?.is_empty() {
+            return Ok(None);
+        }
         let cipher = self.keyring.subject(&self.keys, &key, row.blob(2)?)?;
         let flags = cipher.open(&flags_place(&self.tenant, &key, &version.to_be_bytes()), row.blob(3)?)?;
         Ok(Some(Subject { key, version, flagged_by: from_json(flags.expose())?, cipher }))

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::exchange::RowState;
 use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 use tsunagi_core::id::{ExchangeId, ParticipantId, SubjectKey};
 
@@ -100,6 +101,19 @@ pub(super) fn take_up(
         }
     }
     Ok(changed)
+}
+
+/// Lets go of the rows that carry an identifier: they are refused, and nothing of them is kept.
+pub(super) fn drop_rows(tenancy: &Tenancy<'_>, blind: &Hash) -> Result<u64, StoreError> {
+    let mut dropped = 0;
+    for row in waiting_for(tenancy, blind)? {
+        let mut result = exchanges::row_result(tenancy.conn, &row.exchange, row.row)?.ok_or_else(lost)?;
+        result.state = RowState::Refused;
+        exchanges::rewrite_row(tenancy.conn, &row.exchange, &result)?;
+        tenancy.conn.prepare_cached("DELETE FROM waiting_rows WHERE ordinal = ?1")?.execute([row.ordinal])?;
+        dropped += 1;
+    }
+    Ok(dropped)
 }
 
 /// Why a row waits.
