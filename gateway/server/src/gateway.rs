@@ -10,6 +10,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
+use tsunagi_core::cosignature::Cosigner;
+use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::Registry;
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
@@ -18,7 +20,7 @@ use tsunagi_store::sqlite::SqliteStore;
 use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, WitnessedLog};
 use crate::coordination::open_coordinator;
 use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
@@ -71,6 +73,8 @@ pub struct Gateway {
     pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
+    /// Cosigns the checkpoints of others, if this hub is a witness.
+    pub witness: Option<Witness>,
     /// The other nodes.
     pub coordinator: Arc<dyn Coordinator>,
     /// Sends deliveries.
@@ -78,6 +82,20 @@ pub struct Gateway {
     trust_fault: Mutex<Option<String>>,
     /// Held while files are read again: what was read first must not replace what was read later.
     reloading: Mutex<()>,
+}
+
+/// What makes a hub a witness.
+pub struct Witness {
+    /// Signs.
+    pub cosigner: Cosigner,
+    logs: Vec<WitnessedLog>,
+}
+
+impl Witness {
+    /// The log of this origin that this participant may bring checkpoints of.
+    pub fn log(&self, origin: &str, participant: &ParticipantId) -> Option<&WitnessedLog> {
+        self.logs.iter().find(|log| log.origin == origin && log.participant == *participant)
+    }
 }
 
 /// Why the gateway does not start or reload. The text says what to do.
@@ -95,6 +113,7 @@ impl Gateway {
             .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
+        let witness = open_witness(&config)?;
         let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
             rates: RateLimits::new(&config.edge, &*coordinator),
@@ -117,6 +136,7 @@ impl Gateway {
             trust_fault: Mutex::default(),
             coordinator,
             signer,
+            witness,
             store,
             clock,
             config,
@@ -293,6 +313,15 @@ pub fn open_store(config: &Config) -> Result<SqliteStore, StartFault> {
 pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
     CheckpointSigner::new(read_key(&config.checkpoint_key_file)?, CHECKPOINT_KEY_NAME)
         .map_err(|error| StartFault(format!("{}: {error}", config.checkpoint_key_file.display())))
+}
+
+/// Opens the key that cosigns, where this hub is a witness. It is a key of its own: what it signs says nothing of this
+/// hub's own logs.
+pub fn open_witness(config: &Config) -> Result<Option<Witness>, StartFault> {
+    let Some(witness) = &config.witness else { return Ok(None) };
+    let cosigner = Cosigner::new(read_key(&witness.key_file)?, &witness.name)
+        .map_err(|error| StartFault(format!("{}: {error}", witness.key_file.display())))?;
+    Ok(Some(Witness { cosigner, logs: witness.logs.clone() }))
 }
 
 pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {

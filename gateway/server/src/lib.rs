@@ -15,6 +15,7 @@ pub mod gateway;
 mod guarded;
 pub mod pipeline;
 pub mod proof;
+pub mod receipts;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;

@@ -6,6 +6,7 @@ mod edge;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub use coordinator::{CoordinatorConfig, Shared};
 pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES};
 use raw::RawConfig;
 pub use raw::RawIssuer;
+pub use witness::{WitnessConfig, WitnessedLog};
 
 /// `config/default.toml`, the reference.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
@@ -61,6 +63,8 @@ pub struct Config {
     pub sealing_interval: Duration,
     /// How old an unsealed leaf may become.
     pub sealing_tolerance: Duration,
+    /// The logs of others that this hub is a witness of.
+    pub witness: Option<WitnessConfig>,
     /// Trusted issuers of citizens' tokens.
     pub issuers: Vec<RawIssuer>,
     /// JSON or text.
@@ -192,6 +196,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
     let coordinator = CoordinatorConfig::check(&raw.coordinator, folder, &mut faults);
     check_numbers(&raw, &mut faults);
+    let witness = WitnessConfig::check(&raw.witness, folder, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
         if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
             faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
@@ -229,6 +234,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         },
         sealing_interval: Duration::from_millis(raw.sealing.interval_ms),
         sealing_tolerance: Duration::from_secs(raw.sealing.tolerance_secs.into()),
+        witness,
         issuers: raw
             .app
             .issuers

@@ -29,6 +29,8 @@ pub(super) struct RawConfig {
     pub delivery: RawDelivery,
     /// `[sealing]`
     pub sealing: RawSealing,
+    /// `[witness]`
+    pub witness: RawWitness,
     /// `[app]`
     pub app: RawApp,
     /// `[log]`
@@ -164,6 +166,24 @@ pub(super) struct RawDelivery {
 pub(super) struct RawSealing {
     pub interval_ms: u64,
     pub tolerance_secs: u32,
+}
+
+/// `[witness]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitness {
+    pub name: String,
+    pub key_file: PathBuf,
+    pub logs: Vec<RawWitnessedLog>,
+}
+
+/// One of `witness.logs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitnessedLog {
+    pub origin: String,
+    pub key: String,
+    pub participant: String,
 }
 
 /// `[app]`

@@ -47,7 +47,8 @@ macro_rules! store_contract {
                 the_same_body_under_the_key_is_the_same_exchange, the_same_business_key_is_a_new_version;
             log:
                 a_checkpoint_is_verified_by_its_key, a_seal_goes_on_where_the_last_one_ended,
-                an_empty_log_verifies, an_old_or_unfounded_seal_is_stale, leaves_are_dense_and_hashed,
+                a_witnessed_head_is_replaced_by_who_saw_it, an_empty_log_verifies, an_old_or_unfounded_seal_is_stale,
+                leaves_are_dense_and_hashed, tiles_hold_what_proofs_are_made_of,
                 verification_tells_how_far_it_is;
             pages:
                 a_receipt_comes_page_by_page, refused_rows_come_page_by_page;

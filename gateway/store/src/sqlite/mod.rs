@@ -34,6 +34,7 @@ mod tests;
 mod verify;
 mod waiting;
 mod wal;
+mod witness;
 
 pub use drafts::Draft;
 pub use store::SqliteStore;
