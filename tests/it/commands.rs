@@ -13,7 +13,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 40] = [
     "audit export",
     "audit key",
     "audit proof",
@@ -51,6 +51,7 @@ const COMMANDS: [&str; 39] = [
     "registry show",
     "schedules next",
     "schedules show",
+    "self-test isolation",
     "serve",
     "subjects shred",
 ];

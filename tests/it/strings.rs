@@ -110,15 +110,7 @@ impl Scanner {
     fn new(secrets: &Secrets) -> Self {
         let mut by_head: HashMap<[u8; 4], Vec<(Vec<u8>, String)>> = HashMap::new();
         for text in &secrets.0 {
-            let (cp932, _, _) = encoding_rs::SHIFT_JIS.encode(text);
-            let wide: Vec<u16> = text.encode_utf16().collect();
-            let spellings = [
-                text.as_bytes().to_vec(),
-                cp932.into_owned(),
-                wide.iter().flat_map(|unit| unit.to_le_bytes()).collect(),
-                wide.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
-            ];
-            for bytes in spellings.into_iter().filter(|bytes| bytes.len() >= SHORTEST) {
+            for bytes in tsunagi_tests::spellings(text).into_iter().filter(|bytes| bytes.len() >= SHORTEST) {
                 let head = bytes[..4].try_into().unwrap();
                 by_head.entry(head).or_default().push((bytes, text.clone()));
             }

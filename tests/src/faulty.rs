@@ -75,13 +75,15 @@ pub struct FaultyStore {
     real: Arc<dyn Storage>,
     plan: Mutex<Vec<Planned>>,
     failed: mpsc::UnboundedSender<Write>,
+    /// What lookups have called.
+    calls: Mutex<Vec<String>>,
 }
 
 impl FaultyStore {
     /// A store that does as `real` does until it is told to fail, and the writes that it has failed, as they fail.
     pub fn before(real: Arc<dyn Storage>) -> (Arc<Self>, mpsc::UnboundedReceiver<Write>) {
         let (failed, failures) = mpsc::unbounded_channel();
-        (Arc::new(Self { real, plan: Mutex::default(), failed }), failures)
+        (Arc::new(Self { real, plan: Mutex::default(), failed, calls: Mutex::default() }), failures)
     }
 
     /// The next `write` fails; once.
@@ -97,6 +99,15 @@ impl FaultyStore {
     /// True if every failure that was planned has come.
     pub fn has_failed_all(&self) -> bool {
         self.plan.lock().expect("not poisoned").is_empty()
+    }
+
+    /// What lookups have called since the last call of this: reads, and writes with how much each writes.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().expect("not poisoned"))
+    }
+
+    fn called(&self, what: impl Into<String>) {
+        self.calls.lock().expect("not poisoned").push(what.into());
     }
 
     fn planned(&self, write: Write) -> Option<Failing> {
@@ -144,10 +155,13 @@ impl Store for FaultyStore {
         subject: &SubjectRef,
         kinds: &[KindName],
     ) -> Result<Option<Held>, StoreError> {
+        self.called("held");
         self.real.held(tenant, subject, kinds).await
     }
 
     async fn note(&self, tenant: &TenantId, note: Note) -> Result<Vec<u64>, StoreError> {
+        let directives = usize::from(note.directive.is_some());
+        self.called(format!("note of {} leaves, {directives} directives", note.events.len()));
         self.write(Write::Note, self.real.note(tenant, note)).await
     }
 
@@ -157,6 +171,7 @@ impl Store for FaultyStore {
         directive: Directive,
         event: AuditEvent,
     ) -> Result<u64, StoreError> {
+        self.called("record_directive");
         self.write(Write::RecordDirective, self.real.record_directive(tenant, directive, event)).await
     }
 
@@ -184,6 +199,7 @@ impl Store for FaultyStore {
     }
 
     async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
+        self.called("linked");
         self.real.linked(tenant, issuer, sub).await
     }
 
@@ -318,6 +334,15 @@ impl StoreAdmin for FaultyStore {
 
     async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError> {
         self.real.import_registry(entries, event).await
+    }
+
+    async fn forget(
+        &self,
+        tenants: Vec<TenantId>,
+        senders: Vec<ParticipantId>,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.real.forget(tenants, senders, event).await
     }
 
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {

@@ -30,4 +30,4 @@ pub use issuer::{AUDIENCE, ISSUER, TokenIssuer};
 pub use log::Log;
 pub use oracle::fhir_oracle;
 pub use partner::{Exchange, Partner, Reply};
-pub use scan::{files_below, holds, places_of};
+pub use scan::{files_below, holds, places_of, spellings};

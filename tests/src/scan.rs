@@ -34,3 +34,15 @@ pub fn places_of(folder: &Path, texts: &[&str]) -> Vec<(PathBuf, String)> {
     }
     found
 }
+
+/// The bytes of a text as the field writes it: UTF-8, CP932, UTF-16 either way round.
+pub fn spellings(text: &str) -> [Vec<u8>; 4] {
+    let (cp932, _, _) = encoding_rs::SHIFT_JIS.encode(text);
+    let wide: Vec<u16> = text.encode_utf16().collect();
+    [
+        text.as_bytes().to_vec(),
+        cp932.into_owned(),
+        wide.iter().flat_map(|unit| unit.to_le_bytes()).collect(),
+        wide.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+    ]
+}

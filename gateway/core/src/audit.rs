@@ -58,6 +58,8 @@ pub enum Action {
     RequestAnswered,
     /// This tenant's municipality asked another tenant.
     RequestMade,
+    /// An isolation self-test ended, and what it had planted was taken away; `Failed` where it found a leak.
+    SelfTestEnded,
     /// A citizen's or proxy's sign-in was linked to a subject.
     SubjectLinked,
     /// A subject's data key was destroyed.

@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ClassName, ParticipantId, RecordId, SubjectKey};
-use crate::kind::Kind;
+use crate::id::{ClassName, FieldKey, ParticipantId, RecordId, SubjectKey};
+use crate::kind::{IdentifierRule, Kind};
+use crate::my_number;
 use crate::policy::Permit;
 use crate::record::Record;
+use crate::value::{Value, ValueType};
 
 /// A record as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +86,30 @@ impl Disclosure {
         }
         records.retain(|held| !held.record.fields().is_empty());
         Ok(Self { permit, records })
+    }
+
+    /// Leaves out every text in which a 個人番号 stands, and says in which fields that was: whoever reads here may not
+    /// collect it (番号法20条), whatever somebody wrote into a remark. Fields whose form is checked are no free text.
+    pub fn without_my_numbers(mut self, kind: &Kind) -> (Self, BTreeSet<FieldKey>) {
+        let is_free = |key: &FieldKey| {
+            kind.field(key).is_some_and(|field| {
+                let is_checked = |rule: &IdentifierRule| rule.digits_only || rule.check_digit.is_some();
+                field.value_type == ValueType::Text && !field.identifier.as_ref().is_some_and(is_checked)
+            })
+        };
+        let holds = |value: &Value| matches!(value, Value::Text(text) if my_number::stands_in(text));
+        let mut withheld = BTreeSet::new();
+        for held in &mut self.records {
+            let fields = held.record.fields().iter();
+            let found: Vec<FieldKey> = fields
+                .filter(|(key, values)| is_free(key) && values.iter().any(holds))
+                .map(|(key, _)| key.clone())
+                .collect();
+            held.record.retain(|key| !found.contains(key));
+            withheld.extend(found);
+        }
+        self.records.retain(|held| !held.record.fields().is_empty());
+        (self, withheld)
     }
 
     /// What is disclosed.

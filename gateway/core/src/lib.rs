@@ -17,6 +17,7 @@ pub mod kind;
 pub mod manual;
 pub mod merkle;
 pub mod municipality;
+pub mod my_number;
 pub mod partial_date;
 pub mod policy;
 pub mod record;

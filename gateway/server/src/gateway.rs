@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
 use tsunagi_core::cosignature::Cosigner;
 use tsunagi_core::id::ParticipantId;
-use tsunagi_core::registry::Registry;
+use tsunagi_core::registry::{Registry, RegistryEntries};
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
 use tsunagi_store::coordinator::Coordinator;
@@ -109,8 +109,7 @@ impl Gateway {
         let tables = load_tables(&config)?;
         store.migrate().await.map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))?;
         let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
-        let registry = Registry::parse(entries)
-            .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
+        let registry = parsed(entries)?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
         let witness = open_witness(&config)?;
@@ -256,6 +255,33 @@ impl Running {
     pub async fn start_on(config: Config, clock: Clock, store: Arc<dyn Storage>) -> Result<Self, StartFault> {
         let seen = crate::watch::seen(&config);
         let gateway = Gateway::open(config, clock, store).await?;
+        let (mut running, stopping) = Self::listen(gateway.clone()).await?;
+        let tasks = &mut running.tasks;
+        tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::watch::run(gateway, seen, stopping));
+        Ok(running)
+    }
+
+    /// Starts the listeners alone, on a registry that is in no store: nothing is pushed, sealed, fetched or watched, and
+    /// whoever that registry does not name is nobody here.
+    pub async fn start_apart(
+        config: Config,
+        clock: Clock,
+        store: Arc<dyn Storage>,
+        registry: RegistryEntries,
+    ) -> Result<Self, StartFault> {
+        let gateway = Gateway::open(config, clock, store).await?;
+        gateway.registry.store(Arc::new(parsed(registry)?));
+        let (running, _) = Self::listen(gateway).await?;
+        Ok(running)
+    }
+
+    async fn listen(gateway: Arc<Gateway>) -> Result<(Self, watch::Receiver<bool>), StartFault> {
         let edge_listener = bind(gateway.config.edge.listen).await?;
         let operations_listener = bind(gateway.config.operations_listen).await?;
         let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartFault(error.to_string()));
@@ -264,14 +290,7 @@ impl Running {
         let mut tasks = JoinSet::new();
         tasks.spawn(crate::edge::listen::serve(gateway.clone(), edge_listener, stopping.clone()));
         tasks.spawn(crate::edge::operations::serve(gateway.clone(), operations_listener, stopping.clone()));
-        tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
-        tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
-        Ok(Self { gateway, edge, operations, stop, tasks })
+        Ok((Self { gateway, edge, operations, stop, tasks }, stopping))
     }
 
     /// Stops taking connections, lets open requests finish, writes what was counted, seals what is unsealed, and returns.
@@ -285,6 +304,11 @@ impl Running {
         crate::pipeline::coverage::write(&self.gateway).await;
         crate::sealing::seal_all(&self.gateway).await;
     }
+}
+
+fn parsed(entries: RegistryEntries) -> Result<Registry, StartFault> {
+    Registry::parse(entries)
+        .map_err(|faults| StartFault(faults.into_iter().map(|fault| fault.en).collect::<Vec<_>>().join("; ")))
 }
 
 /// Reads the tables that the configuration names.

@@ -13,6 +13,7 @@ pub mod edge;
 pub mod forecast;
 pub mod gateway;
 mod guarded;
+pub mod isolation;
 pub mod pipeline;
 pub mod proof;
 pub mod receipts;

@@ -219,6 +219,17 @@ pub trait StoreAdmin: Send + Sync {
     /// Adds or replaces entries, with an event in the hub's log.
     async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError>;
 
+    /// Takes away everything about the people of tenants that the registry does not have, and the exchanges of senders
+    /// that it does not have, with one event in the hub's log; gives how many rows that were. What is left of such a
+    /// tenant is its audit log with the key that vouches for it. `Stale` where the registry has one of them: what
+    /// belongs to somebody is not to be removed like this.
+    async fn forget(
+        &self,
+        tenants: Vec<TenantId>,
+        senders: Vec<ParticipantId>,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError>;
+
     /// Exchanges of all senders, newest first.
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError>;
 

@@ -1,7 +1,7 @@
 //! The command line. Each command is a file; what they print is for people, or JSON with `--json`.
 
 pub(crate) mod audit;
-mod certs;
+pub(crate) mod certs;
 mod check;
 mod consent;
 mod deliveries;
@@ -13,6 +13,7 @@ mod municipalities;
 mod output;
 mod registry;
 mod schedules;
+mod self_test;
 mod serve;
 mod subjects;
 
@@ -83,6 +84,9 @@ enum Command {
     /// What came in: list, show, rejections
     #[command(subcommand, after_help = "Example:\n  tsunagi exchanges list --limit 20")]
     Exchanges(exchanges::ExchangesCommand),
+    /// What the hub promises, tried on the hub itself: isolation
+    #[command(name = "self-test", subcommand, after_help = "Example:\n  tsunagi self-test isolation")]
+    SelfTest(self_test::SelfTestCommand),
     /// The outbox and its dead letters: list, show, redrive
     #[command(subcommand, after_help = "Example:\n  tsunagi deliveries list --state dead")]
     Deliveries(deliveries::DeliveriesCommand),
@@ -260,6 +264,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Municipalities(command) => municipalities::run(context, &command),
         Command::Registry(command) => registry::run(context, command).await,
         Command::Schedules(command) => schedules::run(context, &command),
+        Command::SelfTest(command) => Box::pin(self_test::run(context, command)).await,
         Command::Serve => serve::run(context, refused).await,
         Command::Subjects(command) => subjects::run(context, command).await,
     }

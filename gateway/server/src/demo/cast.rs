@@ -3,15 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde_json::json;
 use tsunagi_certs::Authority;
 use tsunagi_core::registry::RegistryEntries;
 
 use super::client::Client;
+use super::issuer::Issuer;
 use super::stage::Flop;
 use crate::clock::Clock;
 use crate::commands::init::{init, write_pair};
@@ -61,7 +57,8 @@ impl Cast {
         }
         // Released, so that `tsunagi certs` works beside a kept hub.
         drop(authority);
-        let issuer = make_issuer(folder)?;
+        let issuer = "partners/issuer/jwks.json";
+        Issuer { dir: &folder.join("partners/issuer"), name: ISSUER, audience: AUDIENCE }.make()?;
         let file = folder.join("tsunagi.toml");
         let trusted =
             format!("issuers = [{{ issuer = \"{ISSUER}\", jwks_file = \"{issuer}\", audience = \"{AUDIENCE}\" }}]");
@@ -82,36 +79,8 @@ impl Cast {
 
     /// A token that the issuer gives to a citizen for use by the app alone: it names the app's certificate.
     pub(super) fn token(&self, sub: &str, clock: &Clock) -> Result<String, Flop> {
-        let certificates = crate::trust::files::certificates(&self.folder.join("partners/app-techo/app-techo.pem"))?;
-        let leaf = certificates.first().ok_or_else(|| Flop("the app has no certificate".to_owned()))?;
-        let fingerprint = hex::decode(tsunagi_certs::fingerprint(leaf)).map_err(|error| Flop(error.to_string()))?;
-        let now = clock.now().as_second();
-        let claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": sub, "iat": now, "exp": now + i64::from(DAYS) * 86_400,
-            "cnf": { "x5t#S256": URL_SAFE_NO_PAD.encode(fingerprint) },
-        });
-        let key = std::fs::read(self.folder.join("partners/issuer/issuer.key"))?;
-        let key = EncodingKey::from_ec_der(&key);
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some("demo".to_owned());
-        jsonwebtoken::encode(&header, &claims, &key).map_err(|error| Flop(error.to_string()))
+        let leaf = self.folder.join("partners/app-techo/app-techo.pem");
+        let issuer = Issuer { dir: &self.folder.join("partners/issuer"), name: ISSUER, audience: AUDIENCE };
+        Ok(issuer.token(sub, &leaf, clock.now().as_second(), i64::from(DAYS) * 86_400)?)
     }
-}
-
-/// Makes a P-256 key pair for the token issuer and its JWKS file; gives the file's place below the folder.
-fn make_issuer(folder: &Path) -> Result<String, Flop> {
-    let dir = folder.join("partners/issuer");
-    std::fs::create_dir_all(&dir)?;
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|error| Flop(error.to_string()))?;
-    let pkcs8 = pair.to_pkcs8v1().map_err(|error| Flop(error.to_string()))?;
-    std::fs::write(dir.join("issuer.key"), pkcs8.as_ref())?;
-    // An uncompressed point: 0x04, then 32 octets of x and 32 of y.
-    let point = pair.public_key().as_ref();
-    let (x, y) = (point.get(1..33).unwrap_or_default(), point.get(33..65).unwrap_or_default());
-    let jwks = json!({ "keys": [{
-        "kty": "EC", "crv": "P-256", "kid": "demo", "alg": "ES256", "use": "sig",
-        "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
-    }] });
-    std::fs::write(dir.join("jwks.json"), jwks.to_string())?;
-    Ok("partners/issuer/jwks.json".to_owned())
 }

@@ -20,7 +20,7 @@ use crate::trust::pair::read_key;
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One partner's client.
-pub(super) struct Client {
+pub(crate) struct Client {
     client: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     tls: std::sync::Arc<rustls::ClientConfig>,
@@ -28,7 +28,7 @@ pub(super) struct Client {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// Status.
     pub status: StatusCode,
     /// Headers.
@@ -41,19 +41,19 @@ pub(super) struct Reply {
 
 impl Reply {
     /// The body as JSON; null if it is none.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
     /// A header as text; empty if it is absent.
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
     }
 }
 
 impl Client {
     /// A client that shows `DIR/NAME.pem` and trusts the hub's root alone.
-    pub(super) fn new(base: String, partner: &Path, name: &str, root: &Path) -> Result<Self, StartFault> {
+    pub(crate) fn new(base: String, partner: &Path, name: &str, root: &Path) -> Result<Self, StartFault> {
         let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates(certificates(root)?);
@@ -77,7 +77,7 @@ impl Client {
 
     /// Shows the certificate and waits for what the hub says to it: with TLS 1.3 a client learns that it was refused
     /// only when it first reads. Gives the refusal in words, or nothing where there was none.
-    pub(super) async fn handshake(&self) -> Option<String> {
+    pub(crate) async fn handshake(&self) -> Option<String> {
         use tokio::io::AsyncReadExt;
         let attempt = async {
             let address = self.base.trim_start_matches("https://");
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Sends one request. `Err` means that there was no HTTP answer at all, as after a refused handshake.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,

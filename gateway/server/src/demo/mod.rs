@@ -2,7 +2,8 @@
 
 mod acts;
 mod cast;
-mod client;
+pub(crate) mod client;
+pub(crate) mod issuer;
 mod papers;
 mod proof;
 mod stage;

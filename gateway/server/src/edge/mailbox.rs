@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{BatchId, FormatName, TenantId};
+use tsunagi_core::my_number;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Role;
 
@@ -83,6 +84,7 @@ pub(super) async fn acknowledge(
     let said: Acknowledgement = serde_json::from_slice(&bytes).map_err(|error| bad_body(&error))?;
     let is_code = |code: &str| {
         !code.is_empty()
+            && !my_number::stands_in(code)
             && code.len() <= 64
             && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
     };

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{ExchangeId, FieldKey, KindName, LayoutId, SubjectKey, TenantId};
+use tsunagi_core::my_number;
 use tsunagi_core::policy::Purpose;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::sensitive::Sensitive;
@@ -125,6 +126,11 @@ pub(super) async fn request(
         return Err(malformed("tenants は1から20、kinds は1つ以上です", "give 1 to 20 tenants and at least one kind"));
     }
     let tables = gateway.tables.load_full();
+    // Both are kept in the log as they are written: names that nobody has are not.
+    let is_kind = |kind: &KindName| tables.kind(kind).is_some();
+    if !body.kinds.iter().all(is_kind) || body.tenants.iter().any(|tenant| my_number::stands_in(tenant.as_str())) {
+        return Err(malformed("tenants か kinds に、名前でないものがあります", "tenants or kinds has what is no name"));
+    }
     let items = named_items(&tables, &body.kinds, &body.items).ok_or_else(|| {
         malformed(
             "items に、求める種別の項目でないものがあります",

@@ -197,6 +197,9 @@ pub async fn look_up_in(
             }
             events.push(event);
         }
+        // Kept with what it lets out. A refusal writes its leaf and nothing else, whatever it is for: what more is written
+        // takes time, and time would tell.
+        let directive = directive.filter(|_| !found.is_empty());
         match gateway.store.note(tenant, Note { events, rests_on, directive }).await {
             // The leaves are on disk: what was found may be handed on.
             Ok(leaves) => {
@@ -284,7 +287,12 @@ impl Asked<'_> {
         event.policy_version = Some(permit.policy_version().to_owned());
         let subject = held.subject.clone();
         let wanted = person.take(kind, self.inquiry.wanted);
-        let disclosure = Disclosure::new(permit, kind, wanted).map_err(|_| Refusal::Internal)?;
+        let mut disclosure = Disclosure::new(permit, kind, wanted).map_err(|_| Refusal::Internal)?;
+        if matches!(self.inquiry.flow, Flow::AppReads | Flow::HospitalReads) {
+            let withheld;
+            (disclosure, withheld) = disclosure.without_my_numbers(kind);
+            event.reason = held_back(&withheld);
+        }
         if disclosure.records().is_empty() {
             event.reason = Some("no_record".to_owned());
             return Ok(None);
@@ -349,6 +357,12 @@ pub fn content_type(media_type: &str, charset: &str) -> String {
         other => other,
     };
     format!("{media_type}; charset={charset}")
+}
+
+/// The reason of an answer in which texts were left out; the columns, never what stands there.
+fn held_back(withheld: &BTreeSet<FieldKey>) -> Option<String> {
+    let keys: Vec<&str> = withheld.iter().map(FieldKey::as_str).collect();
+    (!keys.is_empty()).then(|| format!("held:my_number:{}", keys.join(",")))
 }
 
 /// Purpose codes and reasons as users of the log see them.

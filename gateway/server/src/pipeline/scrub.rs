@@ -1,8 +1,8 @@
 //! 個人番号 where it has no business: out of every refused row before it is kept, wherever in the row it stands.
 
 use tsunagi_core::document::{Content, Document, Node};
-use tsunagi_core::identifier;
 use tsunagi_core::kind::Kind;
+use tsunagi_core::my_number;
 use tsunagi_core::record::Record;
 use tsunagi_core::value::{Value, ValueType};
 use tsunagi_store::Identifier;
@@ -10,7 +10,7 @@ use tsunagi_store::Identifier;
 /// What stands in the place of a number that was taken out.
 const BLANK: &str = "";
 
-/// Takes every run of exactly twelve digits with a valid check digit out of a document. Half and full width alike.
+/// Takes every [`my_number`] out of a document.
 pub fn without_my_number_runs(mut document: Document) -> Document {
     match &mut document.content {
         Content::Row(row) => row.cells.iter_mut().for_each(scrub),
@@ -24,41 +24,15 @@ fn scrub_node(node: &mut Node) {
         Node::Bool(_) | Node::Null => {}
         Node::List(items) => items.iter_mut().for_each(scrub_node),
         Node::Map(members) => members.iter_mut().for_each(|(_, node)| scrub_node(node)),
-        Node::Number(text) if is_my_number(text) => *node = Node::Null,
+        Node::Number(text) if my_number::stands_in(text) => *node = Node::Null,
         Node::Number(_) => {}
         Node::Text(text) => scrub(text),
     }
 }
 
 fn scrub(text: &mut String) {
-    let mut kept = String::with_capacity(text.len());
-    let mut run = String::new();
-    for c in text.chars().chain(['\0']) {
-        if digit(c).is_some() {
-            run.push(c);
-            continue;
-        }
-        kept.push_str(if is_my_number(&run) { BLANK } else { &run });
-        run.clear();
-        kept.push(c);
-    }
-    // The end mark that closed the last run.
-    kept.pop();
-    *text = kept;
-}
-
-fn is_my_number(run: &str) -> bool {
-    let digits: Option<String> = run.chars().map(digit).collect();
-    let Some(digits) = digits.filter(|digits| digits.len() == 12) else { return false };
-    let (body, check) = digits.split_at(11);
-    identifier::my_number(body).is_some_and(|expected| check == expected.to_string())
-}
-
-fn digit(c: char) -> Option<char> {
-    match c {
-        '0'..='9' => Some(c),
-        '\u{FF10}'..='\u{FF19}' => char::from_digit(u32::from(c) - 0xFF10, 10),
-        _ => None,
+    for run in my_number::runs(text).into_iter().rev() {
+        text.replace_range(run, BLANK);
     }
 }
 
@@ -91,6 +65,7 @@ mod tests {
             ("123456789018", ""),
             ("番号は123456789018です", "番号はです"),
             ("１２３４５６７８９０１８", ""),
+            ("a 1234-5678-9018 b 123456789018", "a  b "),
             ("123456789019", "123456789019"),
             ("1123456789018", "1123456789018"),
             ("2026-04-01 0012345678", "2026-04-01 0012345678"),

@@ -8,6 +8,7 @@ use tsunagi_adapters::{Payload, adapter};
 use tsunagi_core::exchange::{RowCounts, RowResult};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{ExchangeId, FormatName, LayoutId, TenantId};
+use tsunagi_core::my_number;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_store::coordinator::Notice;
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead};
@@ -196,6 +197,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
     if !submitted.repeated {
         gateway.coverage.add(call.today, intake.tally.into_coverage());
     }
+    unknown.retain(|name| !my_number::stands_in(name));
     submitted.unknown_columns = unknown;
     Ok(submitted)
 }

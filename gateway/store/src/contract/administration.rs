@@ -1,13 +1,13 @@
 //! Promises to the operator.
 
 use jiff::civil::date;
-use tsunagi_core::audit::Action;
+use tsunagi_core::audit::{Action, AuditEvent};
 use tsunagi_core::coverage::{Coverage, CoverageLine, Gap, MOST_GAPS};
 use tsunagi_core::id::{ChannelId, EndpointId, TenantId};
 use tsunagi_core::registry::{Endpoint, Participant, RegistryEntries, Role};
 
 use super::given::*;
-use crate::Note;
+use crate::{ExchangeHead, Link, Note, Relationship, RowPage, StoreError, SubjectRef};
 
 fn participant(name: &str) -> Participant {
     Participant {
@@ -34,7 +34,7 @@ pub async fn a_registry_entry_is_replaced_by_its_successor(store: Shared) {
         endpoint: vec![endpoint],
         ..Default::default()
     };
-    let event = || tsunagi_core::audit::AuditEvent { action: Action::RegistryImported, ..event(1) };
+    let event = || AuditEvent { action: Action::RegistryImported, ..event(1) };
     assert_eq!(store.import_registry(first.clone(), event()).await.unwrap(), 1);
     let second = RegistryEntries { participant: vec![participant("緑医院")], ..Default::default() };
     assert_eq!(store.import_registry(second.clone(), event()).await.unwrap(), 2);
@@ -133,4 +133,47 @@ pub async fn every_log_is_listed(store: Shared) {
     keep(&store, 1, vaccination(1)).await;
     store.note(&kita(), Note { events: vec![event(1)], rests_on: vec![], directive: None }).await.unwrap();
     assert_eq!(store.logs().await.unwrap(), [aoi(), TenantId::hub(), kita()]);
+}
+
+/// What was planted in a tenant that the registry does not have goes, and so does the memory of it; its log stays whole,
+/// and others' records stay as they are.
+pub async fn nothing_is_left_of_a_tenant_that_is_none_but_its_log(store: Shared) {
+    keep(&store, 1, delivered(1, 1, "to-aoi")).await;
+    let link = Link { relationship: Relationship::Subject, from: date(2026, 1, 1), until: None };
+    store.link_subject(&aoi(), &recipient(1), "https://id.example", "a", link, event(1)).await.unwrap();
+    store.record_directive(&aoi(), directive(1, 1), event(2)).await.unwrap();
+    // Of another sender, in another tenant.
+    let others = ExchangeHead { sender: city(), ..head(2) };
+    durable(store.accept(&kita(), whole(others, vec![row(1, vaccination(2))])).await);
+    assert!(held(&store, 1).await.is_some());
+    let before = leaves(&store, &aoi()).await;
+    let ended = AuditEvent { action: Action::SelfTestEnded, ..event(3) };
+    assert!(store.forget(vec![aoi()], vec![clinic()], ended.clone()).await.unwrap() >= 8);
+    assert!(held(&store, 1).await.is_none());
+    assert!(store.linked(&aoi(), "https://id.example", "a").await.unwrap().is_empty());
+    assert!(store.exchange(&clinic(), &exchange(1), RowPage::FIRST).await.unwrap().is_none());
+    assert!(store.delivery(&aoi(), &delivery(1)).await.unwrap().is_none());
+    assert_eq!(leaves(&store, &aoi()).await, before);
+    let verdict = store.verify(&aoi(), &signer().public_key(), &|_| {}).await.unwrap();
+    assert_eq!((verdict.fault, verdict.leaves), (None, before.len() as u64));
+    assert_eq!(events(&store, &TenantId::hub()).await, std::slice::from_ref(&ended));
+    let kept = store.held(&kita(), &SubjectRef::Identifier(recipient(2)), &[kind("vaccination")]).await.unwrap();
+    assert_eq!(kept.unwrap().records.len(), 1);
+    assert!(store.exchange(&city(), &exchange(2), RowPage::FIRST).await.unwrap().is_some());
+    // The same person may come again, and there is nothing to take away twice.
+    assert_eq!(store.forget(vec![aoi()], vec![clinic()], ended).await.unwrap(), 0);
+    assert_eq!(keep(&store, 1, vaccination(1)).await.state, accepted(1, 1));
+}
+
+/// Neither a tenant nor a participant of the registry, nor the hub's own log.
+pub async fn what_belongs_to_somebody_is_not_forgotten(store: Shared) {
+    keep(&store, 1, vaccination(1)).await;
+    let entries = RegistryEntries { participant: vec![participant("みどり医院")], ..Default::default() };
+    store.import_registry(entries, event(1)).await.unwrap();
+    for (tenant, sender) in [(kita(), clinic()), (TenantId::hub(), city())] {
+        let refused = store.forget(vec![aoi(), tenant], vec![sender], event(2)).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+    }
+    assert!(held(&store, 1).await.is_some());
+    assert_eq!(events(&store, &TenantId::hub()).await.len(), 1);
 }

@@ -29,6 +29,7 @@ macro_rules! store_contract {
             administration:
                 a_registry_entry_is_replaced_by_its_successor, coverage_adds_up_and_is_ranked,
                 coverage_of_a_loud_channel_is_bounded, every_log_is_listed, exchanges_are_listed_newest_first,
+                nothing_is_left_of_a_tenant_that_is_none_but_its_log, what_belongs_to_somebody_is_not_forgotten,
                 migration_may_be_repeated;
             deliveries:
                 a_claim_again_gets_the_same, a_dead_or_held_delivery_holds_up_its_line,

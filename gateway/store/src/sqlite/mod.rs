@@ -19,6 +19,7 @@ mod directives;
 mod drafts;
 mod exchanges;
 mod faults;
+mod forget;
 mod held;
 mod links;
 mod migrate;

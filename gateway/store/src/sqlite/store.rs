@@ -20,8 +20,8 @@ use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
 use super::{
-    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, shred, verify, wal,
-    witness,
+    accept, admin, audit, coverage, directives, drafts, exchanges, forget, held, links, migrate, outbox, shred, verify,
+    wal, witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
@@ -386,6 +386,15 @@ impl StoreAdmin for SqliteStore {
 
     async fn import_registry(&self, entries: RegistryEntries, event: AuditEvent) -> Result<u64, StoreError> {
         self.write(move |session| admin::import(session, &entries, &event)).await
+    }
+
+    async fn forget(
+        &self,
+        tenants: Vec<TenantId>,
+        senders: Vec<ParticipantId>,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.write(move |session| forget::forget(session, &tenants, &senders, &event)).await
     }
 
     async fn exchanges(&self, limit: usize) -> Result<Vec<Exchange>, StoreError> {

@@ -11,7 +11,7 @@ use super::super::CommandFault;
 use super::super::init::failed;
 
 /// A certificate was issued, in place of another one or not.
-pub(in super::super) fn issued(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
+pub(crate) fn issued(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
     let (action, more) = match &entry.renews {
         Some(old) => (Action::CertificateRenewed, format!(" renews:{old}")),
         None => (Action::CertificateIssued, String::new()),
@@ -25,7 +25,7 @@ pub(super) fn restored(entry: &LedgerEntry, now: Timestamp) -> AuditEvent {
 }
 
 /// A certificate was revoked. The leaf names the CA as well, for another one has a ledger of its own.
-pub(super) fn revoked(
+pub(crate) fn revoked(
     authority: &Authority,
     entry: &LedgerEntry,
     reason: Reason,
@@ -62,7 +62,7 @@ pub(super) fn lists(days: u32, now: Timestamp) -> AuditEvent {
 }
 
 /// Keeps events in the hub's log, all or none.
-pub(in super::super) async fn write(store: &dyn Storage, events: Vec<AuditEvent>) -> Result<(), CommandFault> {
+pub(crate) async fn write(store: &dyn Storage, events: Vec<AuditEvent>) -> Result<(), CommandFault> {
     store.note(&TenantId::hub(), Note { events, rests_on: Vec::new(), directive: None }).await?;
     Ok(())
 }

@@ -14,8 +14,8 @@
 mod bundle;
 mod forecast;
 mod issue;
-pub(super) mod leaves;
-mod revocations;
+pub(crate) mod leaves;
+pub(super) mod revocations;
 mod revoke;
 
 use clap::Subcommand;
@@ -132,7 +132,7 @@ async fn init(context: &Context, config: &Config) -> Result<(), CommandFault> {
 }
 
 /// Opens the CA, with the passphrase that the configuration names.
-fn open(config: &Config) -> Result<Authority, CommandFault> {
+pub(super) fn open(config: &Config) -> Result<Authority, CommandFault> {
     Authority::open_under(&config.ca_folder, passphrase(config)?).map_err(failed)
 }
 

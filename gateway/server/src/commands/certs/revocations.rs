@@ -16,7 +16,7 @@ use super::super::output::at;
 use super::super::{CommandFault, Context};
 
 /// Refuses a ledger that lacks a revocation. Nothing is to be signed from it.
-pub(super) async fn check(context: &Context, authority: &Authority) -> Result<(), CommandFault> {
+pub(in super::super) async fn check(context: &Context, authority: &Authority) -> Result<(), CommandFault> {
     authority.check_revocations().map_err(failed)?;
     if !context.config()?.store_path.exists() {
         return Ok(());

@@ -63,7 +63,7 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
     let understood = ["type", "period", "class", "purpose", "securityLabel"];
     let members = provision.as_object().into_iter().flatten();
     if let Some((unknown, _)) = members.into_iter().find(|(name, _)| !understood.contains(&name.as_str())) {
-        let plain = unknown.bytes().all(|b| b.is_ascii_alphanumeric());
+        let plain = unknown.bytes().all(|b| b.is_ascii_alphabetic());
         return Err(bad(&format!("Consent.provision.{}", if plain { unknown } else { "?" })));
     }
     let effect = match provision.get("type").and_then(Value::as_str) {
@@ -82,9 +82,16 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
     let hours = gateway.tables.load().policy().attested_consent_hours;
     let longest = begins_at + jiff::SignedDuration::from_hours(i64::from(hours));
     let expires_at = end.min(longest);
-    let named_kinds = codes(provision, "class", KIND_SYSTEM, |code| KindName::parse(code).ok())?;
+    let tables = gateway.tables.load();
+    let known_kind = |code: &str| KindName::parse(code).ok().filter(|kind| tables.kind(kind).is_some());
+    let known_class = |code: &str| {
+        let name = ClassName::parse(code).ok()?;
+        tables.policy().class.iter().any(|class| class.name == name).then_some(name)
+    };
+    // A name that nothing has restricts nothing; and it would be kept and told again, whatever it says.
+    let named_kinds = codes(provision, "class", KIND_SYSTEM, known_kind)?;
     let purposes = codes(provision, "purpose", PURPOSE_SYSTEM, Purpose::parse)?;
-    let classes = codes(provision, "securityLabel", CLASS_SYSTEM, |code| ClassName::parse(code).ok())?;
+    let classes = codes(provision, "securityLabel", CLASS_SYSTEM, known_class)?;
     let id = DirectiveId::new(call.at, gateway.clock.entropy());
     Ok(Statement {
         directive: Directive {

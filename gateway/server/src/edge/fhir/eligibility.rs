@@ -15,6 +15,7 @@ use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::fault::Lang;
 use tsunagi_core::id::{ExchangeId, KindName, RecordId, SubjectKey};
 use tsunagi_core::kind::Kind;
+use tsunagi_core::my_number;
 use tsunagi_core::policy::{Directive, Flow};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Role;
@@ -224,8 +225,22 @@ fn patient_identifier<'a>(tables: &Tables, request: &'a Value) -> &'a Value {
         let identifiers = resource::resolve(request, patient)?.get("identifier")?.as_array()?;
         identifiers.iter().find(|identifier| {
             let system = identifier.get("system").and_then(Value::as_str);
-            system.is_some_and(|uri| tables.identifier_system(uri).is_some())
+            system.is_some_and(|uri| tables.identifier_system(uri).is_some()) && !has_my_number(identifier)
         })
     };
-    patient.get("identifier").or_else(listed).unwrap_or(&Value::Null)
+    // Whoever sends a 個人番号 has no right to, and does not get it back.
+    let own = patient.get("identifier").filter(|identifier| !has_my_number(identifier));
+    own.or_else(listed).unwrap_or(&Value::Null)
+}
+
+fn has_my_number(value: &Value) -> bool {
+    match value {
+        Value::String(text) => my_number::stands_in(text),
+        Value::Number(number) => my_number::stands_in(&number.to_string()),
+        Value::Array(items) => items.iter().any(has_my_number),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| my_number::stands_in(name) || has_my_number(value))
+        }
+        Value::Bool(_) | Value::Null => false,
+    }
 }

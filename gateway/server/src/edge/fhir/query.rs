@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use jiff::civil::Date;
 use tsunagi_core::fault::Bilingual;
+use tsunagi_core::my_number;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_core::value::ValueType;
@@ -121,6 +122,7 @@ fn narrow(search: &mut Search, text: &str) -> Result<(), Refusal> {
 pub(in crate::edge) fn bad(name: &str) -> Refusal {
     // A parameter's name is the caller's own text: only names of a plain shape are quoted.
     let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let plain = plain && !my_number::stands_in(name);
     let name = if plain { name } else { "?" };
     Refusal::Malformed(Bilingual::new(
         format!("検索パラメーター {name} は受け付けていないか、正しくありません"),
