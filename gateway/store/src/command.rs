@@ -335,6 +335,25 @@ pub struct Leaf {
     pub hash: [u8; 32],
 }
 
+/// Whom leaves tell of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeavesOf {
+    /// What this participant did.
+    Participant(ParticipantId),
+    /// What was done with this subject's data.
+    Subject(SubjectKey),
+}
+
+/// Leaves that tell of somebody, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafPage {
+    /// The leaves.
+    pub leaves: Vec<Leaf>,
+    /// Below which index the next page begins; `None` if there is nothing left. There may be a next page after one that is
+    /// short or empty: only so many leaves are looked through for one.
+    pub next: Option<u64>,
+}
+
 /// What has to be sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsealed {

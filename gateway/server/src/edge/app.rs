@@ -249,7 +249,7 @@ pub(super) async fn link(
     }
 }
 
-async fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refused> {
+pub(super) async fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<SignIn, Refused> {
     if call.caller.participant.role != Role::App {
         return Err(Refused(turned_away(gateway, call, "not_an_app").await));
     }
@@ -258,7 +258,7 @@ async fn citizen(gateway: &Gateway, call: &Call, headers: &HeaderMap) -> Result<
 
 /// The tenants of the app's channels in which the sign-in is linked, each with what is held there of the subject; a
 /// link that has not begun or is over is none, and a subject with the non-disclosure flag is as if unknown.
-async fn linked(
+pub(super) async fn linked(
     gateway: &Gateway,
     call: &Call,
     sign_in: &SignIn,
@@ -316,7 +316,7 @@ fn read_since(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| start_in_japan(text.parse().ok()?))
 }
 
-fn bad_parameter(name: &str) -> Refused {
+pub(super) fn bad_parameter(name: &str) -> Refused {
     Refused(Refusal::Malformed(Bilingual::new(
         format!("{name} が正しくありません"),
         format!("{name} is not well formed or not known here"),

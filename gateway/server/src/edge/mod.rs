@@ -1,5 +1,6 @@
 //! The edge (接続口): sockets, TLS and HTTP; the only room that knows the inbound network.
 
+mod access_log;
 mod activity;
 mod answer;
 mod app;

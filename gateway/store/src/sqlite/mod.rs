@@ -32,6 +32,7 @@ mod store;
 mod subjects;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod verify;
 mod waiting;
 mod wal;

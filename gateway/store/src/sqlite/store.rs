@@ -20,13 +20,13 @@ use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
 use super::{
-    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, shred, verify, wal,
-    witness,
+    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, shred, trail, verify,
+    wal, witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
-    WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
+    Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -310,6 +310,25 @@ impl AuditLog for SqliteStore {
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |session| audit::page(session, &tenant, from, limit)).await
+    }
+
+    async fn index_leaves(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let (for_read, for_write) = (tenant.clone(), tenant.clone());
+        // Reading and hashing is left to a reader: the writer has others to serve.
+        let Some(segment) = self.read(move |session| trail::next(session, &for_read)).await? else { return Ok(false) };
+        self.write(move |session| trail::keep(session, &for_write, &segment)).await?;
+        Ok(true)
+    }
+
+    async fn leaves_of(
+        &self,
+        tenant: &TenantId,
+        of: &LeavesOf,
+        below: u64,
+        limit: usize,
+    ) -> Result<LeafPage, StoreError> {
+        let (tenant, of) = (tenant.clone(), of.clone());
+        self.read(move |session| trail::leaves_of(session, &tenant, &of, below, limit)).await
     }
 
     async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
