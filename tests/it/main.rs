@@ -15,6 +15,7 @@ mod coordinator;
 mod coverage;
 mod crash;
 mod decisions;
+mod directives;
 mod doses;
 mod edge;
 mod faults;
