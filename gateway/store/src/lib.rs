@@ -13,6 +13,7 @@ mod keys;
 mod recent;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tables;
 mod traits;
 
 pub use command::{

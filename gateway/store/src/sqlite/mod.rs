@@ -16,7 +16,6 @@ mod committer;
 mod convert;
 mod coverage;
 mod directives;
-mod drafts;
 mod exchanges;
 mod faults;
 mod held;
@@ -29,11 +28,11 @@ mod records;
 mod session;
 mod store;
 mod subjects;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod waiting;
 mod wal;
 
-pub use drafts::Draft;
 pub use store::SqliteStore;
