@@ -26,6 +26,7 @@ mod live;
 mod mailbox;
 mod mtls;
 mod my_number;
+mod postgres;
 mod push;
 mod readme;
 mod requests;

@@ -10,6 +10,8 @@ mod command;
 pub mod contract;
 mod error;
 mod keys;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod recent;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -3,6 +3,7 @@
 
 mod edge;
 mod raw;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use tsunagi_core::delivery::Schedule;
 pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES, Rate};
 use raw::RawConfig;
 pub use raw::RawIssuer;
+pub use store::PostgresConfig;
 
 /// `config/default.toml`, the reference.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
@@ -37,8 +39,10 @@ pub struct Config {
     pub edge: EdgeConfig,
     /// Where health, readiness and metrics are served.
     pub operations_listen: SocketAddr,
-    /// The SQLite file.
+    /// The SQLite file; its folder is this node's own whatever the store is.
     pub store_path: PathBuf,
+    /// The server, where the store is on one.
+    pub postgres: Option<PostgresConfig>,
     /// Key files.
     pub master_key_file: PathBuf,
     /// The seed that signs checkpoints.
@@ -187,6 +191,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     let edge = EdgeConfig::check(&raw.edge, folder, &mut faults);
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
     check_numbers(&raw, &mut faults);
+    let postgres = PostgresConfig::check(&raw.store, &at, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
         if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
             faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
@@ -200,6 +205,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         edge,
         operations_listen,
         store_path: at(&raw.store.path),
+        postgres,
         master_key_file: at(&raw.keys.master_key_file),
         checkpoint_key_file: at(&raw.keys.checkpoint_key_file),
         ca_folder: at(&raw.ca.folder),

@@ -14,6 +14,8 @@ pub mod intake;
 pub mod log;
 pub mod pages;
 pub mod reading;
+#[cfg(feature = "postgres")]
+pub mod server;
 pub mod waiting;
 
 /// Makes a test of each promise. The argument is an expression of type `(impl Storage + 'static, Guard)`.
