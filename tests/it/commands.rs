@@ -1,6 +1,7 @@
 //! The commands, as users run them: the binary on the hub that the demo leaves, exit codes, words in both languages,
 //! and JSON for machines.
 
+mod audit;
 mod ca;
 mod certs;
 mod data;
@@ -12,7 +13,10 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 35] = [
+    "audit export",
+    "audit key",
+    "audit proof",
     "audit show",
     "audit verify",
     "certs bundle",

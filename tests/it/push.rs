@@ -85,7 +85,7 @@ fn server_pair(hub: &TestGateway, name: &str) -> Pair {
 }
 
 /// Registry entries by which vaccinations of Oita are pushed to a server.
-fn pushed_to(name: &str, url: &str) -> String {
+pub(crate) fn pushed_to(name: &str, url: &str) -> String {
     format!(
         r#"
         [[endpoint]]

@@ -10,12 +10,13 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
+use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
     Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
-    Identifier, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin, StoreError,
-    SubjectRef, Unsealed, Verdict,
+    Identifier, KeptSubtree, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin,
+    StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -29,6 +30,8 @@ pub enum Write {
     AppendSeal,
     /// `claim_due`
     ClaimDue,
+    /// `keep_subtrees`
+    KeepSubtrees,
     /// `link_subject`
     LinkSubject,
     /// `note`
@@ -39,6 +42,8 @@ pub enum Write {
     Settle,
     /// `withdraw_directive`
     WithdrawDirective,
+    /// `witness`
+    Witness,
 }
 
 /// What is true after a write that failed.
@@ -249,12 +254,38 @@ impl AuditLog for FaultyStore {
         self.write(Write::AppendSeal, self.real.append_seal(tenant, checkpoint)).await
     }
 
+    async fn keep_subtrees(&self, tenant: &TenantId, subtrees: Vec<KeptSubtree>) -> Result<(), StoreError> {
+        self.write(Write::KeepSubtrees, self.real.keep_subtrees(tenant, subtrees)).await
+    }
+
+    async fn tile(&self, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+        self.real.tile(tenant, tile).await
+    }
+
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
         self.real.audit_page(tenant, from, limit).await
     }
 
+    async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
+        self.real.newest_checkpoint(tenant).await
+    }
+
     async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
         self.real.checkpoints(tenant).await
+    }
+
+    async fn witnessed(&self, log: &str) -> Result<Option<WitnessedHead>, StoreError> {
+        self.real.witnessed(log).await
+    }
+
+    async fn witness(
+        &self,
+        log: &str,
+        seen: Option<WitnessedHead>,
+        head: WitnessedHead,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        self.write(Write::Witness, self.real.witness(log, seen, head, event)).await
     }
 
     async fn verify(

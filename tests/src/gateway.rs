@@ -225,6 +225,18 @@ impl TestGateway {
         self.partner_with(&self.pair(participant))
     }
 
+    /// The client of a participant that comes to another node of the hub.
+    pub fn partner_at(&self, participant: &str, node: &Running) -> Partner {
+        let pair = self.pair(participant);
+        let tls = self.trusting().with_client_auth_cert(pair.chain(), pair.private_key()).expect("a client");
+        Partner::new(node.edge, tls)
+    }
+
+    /// Another node of the hub, on its store; to be drained before [`TestGateway::finish`].
+    pub async fn another_node(&self) -> Running {
+        Box::pin(Running::start(self.config.clone(), self.clock.clone())).await.expect("the node starts")
+    }
+
     /// A client that shows this certificate.
     pub fn partner_with(&self, pair: &Pair) -> Partner {
         let tls = self.trusting().with_client_auth_cert(pair.chain(), pair.private_key()).expect("a client");

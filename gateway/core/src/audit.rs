@@ -20,6 +20,8 @@ pub enum Action {
     CertificateRenewed,
     /// A certificate was revoked.
     CertificateRevoked,
+    /// A checkpoint of somebody else's log was cosigned, or refused; see outcome.
+    CheckpointWitnessed,
     /// The revocation lists were signed anew.
     CrlPublished,
     /// An attempt to hand a delivery over was made or a mailbox was emptied; the bytes left after this leaf.

@@ -70,7 +70,7 @@ impl CheckpointSigner {
 
     /// The key as verifiers take it: `NAME+KEYID+base64(0x01 || public key)`, the key id in hexadecimal.
     pub fn verifier_key(&self) -> String {
-        let id = u32::from_be_bytes(key_id(&self.name, &self.public_key));
+        let id = u32::from_be_bytes(key_id(&self.name, ED25519_TYPE, &self.public_key));
         let mut key = vec![ED25519_TYPE];
         key.extend_from_slice(&self.public_key);
         format!("{}+{id:08x}+{}", self.name, STANDARD.encode(key))
@@ -79,7 +79,7 @@ impl CheckpointSigner {
     /// The signed note for one state of one log. The origin must be one line; see [`SignedHead::origin`].
     pub fn sign(&self, origin: &str, size: u64, root: &Hash) -> String {
         let body = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root));
-        let mut signature = key_id(&self.name, &self.public_key).to_vec();
+        let mut signature = key_id(&self.name, ED25519_TYPE, &self.public_key).to_vec();
         signature.extend_from_slice(self.key.sign(body.as_bytes()).as_ref());
         format!("{body}\n{DASH} {} {}\n", self.name, STANDARD.encode(signature))
     }
@@ -91,19 +91,53 @@ impl std::fmt::Debug for CheckpointSigner {
     }
 }
 
+/// A key that checkpoints are verified with, known from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verifier {
+    name: String,
+    public_key: [u8; 32],
+}
+
+impl Verifier {
+    /// The key of a signer of this process.
+    pub fn of(signer: &CheckpointSigner) -> Self {
+        Self { name: signer.name.clone(), public_key: signer.public_key }
+    }
+
+    /// The key as [`CheckpointSigner::verifier_key`] writes it, which is how C2SP signed notes have it.
+    pub fn parse(text: &str) -> Result<Self, CheckpointFault> {
+        let (name, rest) = text.trim().split_once('+').ok_or(CheckpointFault::Key)?;
+        let (id, key) = rest.split_once('+').ok_or(CheckpointFault::Key)?;
+        let key = STANDARD.decode(key).map_err(|_| CheckpointFault::Key)?;
+        let public_key = match key.split_first() {
+            Some((&ED25519_TYPE, key)) => key.try_into().map_err(|_| CheckpointFault::Key)?,
+            _ => return Err(CheckpointFault::Key),
+        };
+        let fits = format!("{:08x}", u32::from_be_bytes(key_id(name, ED25519_TYPE, &public_key))) == id;
+        if !fits || !is_key_name(name) {
+            return Err(CheckpointFault::Key);
+        }
+        Ok(Self { name: name.to_owned(), public_key })
+    }
+
+    /// As [`open`].
+    pub fn open(&self, note: &str) -> Result<SignedHead, CheckpointFault> {
+        open(note, &self.name, &self.public_key)
+    }
+}
+
+/// What a checkpoint states, believed or not, and the text that its signatures cover. For what must know the origin
+/// before it knows which key to ask for.
+pub fn stated(note: &str) -> Result<(SignedHead, &str), CheckpointFault> {
+    let (body, _) = divide(note)?;
+    Ok((head(body).ok_or(CheckpointFault::Shape)?, body))
+}
+
 /// Opens a signed note with a key that is known from elsewhere. Signatures of other keys, such as witnesses,
 /// are passed over; extension lines after the root are covered by the signature and otherwise ignored.
 pub fn open(note: &str, key_name: &str, public_key: &[u8; 32]) -> Result<SignedHead, CheckpointFault> {
-    if note.chars().any(|c| c.is_control() && c != '\n') {
-        return Err(CheckpointFault::Shape);
-    }
-    // The last blank line divides text and signatures: the text may have blank lines of its own.
-    let divide = note.rfind("\n\n").ok_or(CheckpointFault::Shape)?;
-    let (body, rest) = note.split_at_checked(divide + 1).ok_or(CheckpointFault::Shape)?;
-    let signatures =
-        rest.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n')).ok_or(CheckpointFault::Shape)?;
-
-    let id = key_id(key_name, public_key);
+    let (body, signatures) = divide(note)?;
+    let id = key_id(key_name, ED25519_TYPE, public_key);
     let mut signed = false;
     for line in signatures.split('\n') {
         let (name, bytes) = signature_line(line).ok_or(CheckpointFault::Shape)?;
@@ -122,6 +156,18 @@ pub fn open(note: &str, key_name: &str, public_key: &[u8; 32]) -> Result<SignedH
     head(body).ok_or(CheckpointFault::Shape)
 }
 
+/// The text and the signature lines of a note.
+fn divide(note: &str) -> Result<(&str, &str), CheckpointFault> {
+    if note.chars().any(|c| c.is_control() && c != '\n') {
+        return Err(CheckpointFault::Shape);
+    }
+    // The last blank line divides text and signatures: the text may have blank lines of its own.
+    let divide = note.rfind("\n\n").ok_or(CheckpointFault::Shape)?;
+    let (body, rest) = note.split_at_checked(divide + 1).ok_or(CheckpointFault::Shape)?;
+    let signatures = rest.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n'));
+    Ok((body, signatures.ok_or(CheckpointFault::Shape)?))
+}
+
 fn head(body: &str) -> Option<SignedHead> {
     let mut lines = body.strip_suffix('\n')?.split('\n');
     let (origin, size, root) = (lines.next()?, lines.next()?, lines.next()?);
@@ -135,26 +181,26 @@ fn head(body: &str) -> Option<SignedHead> {
     Some(SignedHead { origin: origin.to_owned(), size: number, root })
 }
 
-fn signature_line(line: &str) -> Option<(&str, Vec<u8>)> {
+pub(crate) fn signature_line(line: &str) -> Option<(&str, Vec<u8>)> {
     let (name, signature) = line.strip_prefix(DASH)?.strip_prefix(' ')?.split_once(' ')?;
     is_key_name(name).then_some(())?;
     Some((name, STANDARD.decode(signature).ok()?))
 }
 
-fn is_key_name(name: &str) -> bool {
+pub(crate) fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 /// The first four bytes of SHA-256 over name, newline, key type and key.
-fn key_id(name: &str, public_key: &[u8; 32]) -> [u8; 4] {
+pub(crate) fn key_id(name: &str, key_type: u8, public_key: &[u8; 32]) -> [u8; 4] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(name.as_bytes());
-    context.update(&[b'\n', ED25519_TYPE]);
+    context.update(&[b'\n', key_type]);
     context.update(public_key);
     context.finish().as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-const DASH: char = '\u{2014}';
+pub(crate) const DASH: char = '\u{2014}';
 const ED25519_TYPE: u8 = 0x01;
 
 #[cfg(test)]
@@ -174,7 +220,7 @@ mod tests {
     fn key_id_and_signature_are_those_of_other_implementations() {
         let key = STANDARD.decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
         let public: [u8; 32] = key[1..].try_into().unwrap();
-        assert_eq!(hex::encode(key_id("PeterNeumann", &public)), "c74f20a3");
+        assert_eq!(hex::encode(key_id("PeterNeumann", ED25519_TYPE, &public)), "c74f20a3");
         let text = "If you think cryptography is the answer to your problem,\n\
                     then you don't know what your problem is.\n";
         let line = format!(
@@ -197,8 +243,22 @@ mod tests {
         let verifier = signer().verifier_key();
         let parts: Vec<&str> = verifier.splitn(3, '+').collect();
         assert_eq!(parts[0], NAME);
-        assert_eq!(hex::decode(parts[1]).unwrap(), key_id(NAME, &signer().public_key()));
+        assert_eq!(hex::decode(parts[1]).unwrap(), key_id(NAME, ED25519_TYPE, &signer().public_key()));
         assert_eq!(STANDARD.decode(parts[2]).unwrap()[1..], signer().public_key());
+    }
+
+    #[test]
+    fn a_verifier_key_comes_back_and_no_other_is_taken_for_it() {
+        let text = signer().verifier_key();
+        let verifier = Verifier::parse(&format!("{text}\n")).unwrap();
+        assert_eq!(verifier, Verifier::of(&signer()));
+        assert!(verifier.open(&signer().sign(ORIGIN, 1, &[9; 32])).is_ok());
+        // The key of the Go module's example, as it is published.
+        let published = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+        assert!(Verifier::parse(published).is_ok());
+        for (from, to) in [("c74f20a3", "c74f20a4"), ("Peter", "Pet er"), ("+ARpc", "+BRpc"), ("TW", ""), ("+", "")] {
+            assert_eq!(Verifier::parse(&published.replace(from, to)), Err(CheckpointFault::Key), "{from}");
+        }
     }
 
     #[test]

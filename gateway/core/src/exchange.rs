@@ -56,7 +56,7 @@ pub struct RowResult {
     pub state: RowState,
     /// Why it was refused or waits, and the warnings of an accepted row.
     pub faults: Vec<RowFault>,
-    /// The audit leaf of an accepted row.
+    /// The row's audit leaf, in its tenant's log; in the hub's where no tenant could be told.
     pub leaf: Option<u64>,
 }
 
@@ -173,4 +173,7 @@ pub struct DeliveryView {
     pub next_at: Timestamp,
     /// What the last attempt said.
     pub last_outcome: Option<String>,
+    /// The leaf of the last attempt in the tenant's log, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaf: Option<u64>,
 }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod calendar;
 pub mod checkpoint;
+pub mod cosignature;
 pub mod coverage;
 pub mod delivery;
 pub mod disclosure;
@@ -23,4 +24,5 @@ pub mod refusal;
 pub mod registry;
 pub mod schedule;
 pub mod sensitive;
+pub mod tlog;
 pub mod value;

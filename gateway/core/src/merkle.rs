@@ -4,7 +4,11 @@
 //! Everything here works on leaf *hashes*: the leaves themselves stay in the store, and what leaves the
 //! gateway in a proof tells nothing about them.
 
+mod plan;
+
 use aws_lc_rs::digest;
+
+pub use plan::{Plan, Subtree, TILE, Tile};
 
 /// A SHA-256 hash: of a leaf, of a node or of a whole tree.
 pub type Hash = [u8; 32];
@@ -47,12 +51,18 @@ impl Frontier {
 
     /// Adds one leaf, by its [`leaf_hash`], at the right.
     pub fn push(&mut self, leaf: Hash) {
+        self.push_noting(leaf, |_, _| ());
+    }
+
+    /// Adds one leaf and tells each subtree that it completes, with its root: what is kept of them makes proofs short work.
+    pub fn push_noting(&mut self, leaf: Hash, mut completed: impl FnMut(Subtree, Hash)) {
         let mut node = leaf;
         // As many complete subtrees of equal size meet as the old size has trailing one-bits.
-        for _ in 0..self.size.trailing_ones() {
+        for height in 1..=self.size.trailing_ones() {
             if let Some(left) = self.hashes.pop() {
                 node = node_hash(&left, &node);
             }
+            completed(Subtree { height, index: self.size >> height }, node);
         }
         self.hashes.push(node);
         self.size += 1;
@@ -85,26 +95,6 @@ pub fn root(leaves: &[Hash]) -> Hash {
     frontier.root()
 }
 
-/// The sibling hashes from a leaf up to the root, lowest first; `None` if there is no such leaf.
-pub fn inclusion_proof(leaves: &[Hash], index: u64) -> Option<Vec<Hash>> {
-    let mut index = usize::try_from(index).ok()?;
-    let mut part = leaves.get(..).filter(|all| index < all.len())?;
-    let mut proof = Vec::new();
-    while part.len() > 1 {
-        let (left, right) = part.split_at(left_size(part.len()));
-        if index < left.len() {
-            proof.push(root(right));
-            part = left;
-        } else {
-            proof.push(root(left));
-            index -= left.len();
-            part = right;
-        }
-    }
-    proof.reverse();
-    Some(proof)
-}
-
 /// True if `proof` shows that `leaf` is leaf number `index` (from 0) of the tree with `size` leaves and this root.
 pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash) -> bool {
     if index >= size {
@@ -125,39 +115,6 @@ pub fn verify_inclusion(leaf: &Hash, index: u64, size: u64, proof: &[Hash], root
         (node, last) = (node >> 1, last >> 1);
     }
     last == 0 && hash == *root
-}
-
-/// The hashes which show that the tree over all `leaves` only adds to the tree over the first `old_size`;
-/// `None` if there are not that many leaves. Sizes 0 and "all" need no hashes.
-pub fn consistency_proof(leaves: &[Hash], old_size: u64) -> Option<Vec<Hash>> {
-    let mut old = usize::try_from(old_size).ok()?;
-    if old > leaves.len() {
-        return None;
-    }
-    let mut proof = Vec::new();
-    if old == 0 || old == leaves.len() {
-        return Some(proof);
-    }
-    let mut part = leaves;
-    // The old root is known to the verifier as long as the old tree is a subtree by itself.
-    let mut known = true;
-    while old < part.len() {
-        let (left, right) = part.split_at(left_size(part.len()));
-        if old <= left.len() {
-            proof.push(root(right));
-            part = left;
-        } else {
-            proof.push(root(left));
-            old -= left.len();
-            part = right;
-            known = false;
-        }
-    }
-    if !known {
-        proof.push(root(part));
-    }
-    proof.reverse();
-    Some(proof)
 }
 
 /// True if `proof` shows that the tree of `new_size` leaves with `new_root` only adds to the one of `old_size`
@@ -200,11 +157,6 @@ fn skip_lone(mut node: u64, mut last: u64) -> (u64, u64) {
         (node, last) = (node >> 1, last >> 1);
     }
     (node, last)
-}
-
-/// The largest power of two below `n`, for `n` of 2 and more.
-fn left_size(n: usize) -> usize {
-    n.next_power_of_two() / 2
 }
 
 fn sha256(parts: &[&[u8]]) -> Hash {

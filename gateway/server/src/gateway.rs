@@ -7,17 +7,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tsunagi_core::checkpoint::CheckpointSigner;
+use tsunagi_core::cosignature::Cosigner;
+use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::Registry;
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
+use tsunagi_store::coordinator::Coordinator;
 use tsunagi_store::sqlite::SqliteStore;
 use tsunagi_store::{Keyring, MasterKey, Storage, StoreError};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, WitnessedLog};
+use crate::coordination::open_coordinator;
 use crate::delivery::send::Transport;
 use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
@@ -69,13 +73,29 @@ pub struct Gateway {
     pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
-    /// Wakes the delivery workers.
-    pub outbox_grew: Notify,
+    /// Cosigns the checkpoints of others, if this hub is a witness.
+    pub witness: Option<Witness>,
+    /// The other nodes.
+    pub coordinator: Arc<dyn Coordinator>,
     /// Sends deliveries.
     pub transport: ArcSwap<Transport>,
     trust_fault: Mutex<Option<String>>,
     /// Held while files are read again: what was read first must not replace what was read later.
     reloading: Mutex<()>,
+}
+
+/// What makes a hub a witness.
+pub struct Witness {
+    /// Signs.
+    pub cosigner: Cosigner,
+    logs: Vec<WitnessedLog>,
+}
+
+impl Witness {
+    /// The log of this origin that this participant may bring checkpoints of.
+    pub fn log(&self, origin: &str, participant: &ParticipantId) -> Option<&WitnessedLog> {
+        self.logs.iter().find(|log| log.origin == origin && log.participant == *participant)
+    }
 }
 
 /// Why the gateway does not start or reload. The text says what to do.
@@ -93,8 +113,10 @@ impl Gateway {
             .map_err(|faults| StartFault(faults.into_iter().map(|f| f.en).collect::<Vec<_>>().join("; ")))?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
+        let witness = open_witness(&config)?;
+        let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
-            rates: RateLimits::new(&config.edge),
+            rates: RateLimits::new(&config.edge, &*coordinator),
             places: Arc::new(Semaphore::new(config.edge.max_connections)),
             handshakes: Arc::new(Handshakes::new(config.edge.max_handshakes)),
             reloading: Mutex::default(),
@@ -112,8 +134,9 @@ impl Gateway {
             issuers: ArcSwap::from_pointee(material.issuers),
             transport: ArcSwap::from_pointee(material.transport),
             trust_fault: Mutex::default(),
-            outbox_grew: Notify::new(),
+            coordinator,
             signer,
+            witness,
             store,
             clock,
             config,
@@ -246,6 +269,7 @@ impl Running {
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::watch::run(gateway.clone(), seen, stopping));
         Ok(Self { gateway, edge, operations, stop, tasks })
     }
@@ -297,7 +321,16 @@ pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
         .map_err(|error| StartFault(format!("{}: {error}", config.checkpoint_key_file.display())))
 }
 
-fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
+/// Opens the key that cosigns, where this hub is a witness. It is a key of its own: what it signs says nothing of this
+/// hub's own logs.
+pub fn open_witness(config: &Config) -> Result<Option<Witness>, StartFault> {
+    let Some(witness) = &config.witness else { return Ok(None) };
+    let cosigner = Cosigner::new(read_key(&witness.key_file)?, &witness.name)
+        .map_err(|error| StartFault(format!("{}: {error}", witness.key_file.display())))?;
+    Ok(Some(Witness { cosigner, logs: witness.logs.clone() }))
+}
+
+pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
     let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
         StartFault(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
     })?;

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod coordination;
 pub mod delivery;
 pub mod demo;
 pub mod edge;
@@ -16,6 +17,7 @@ pub mod pipeline;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod proof;
+pub mod receipts;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;

@@ -9,13 +9,18 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tsunagi_core::id::TenantId;
-use tsunagi_core::merkle::Frontier;
-use tsunagi_store::{Checkpoint, StoreError};
+use tsunagi_core::merkle::{Frontier, Hash, Plan, Subtree, TILE, Tile};
+use tsunagi_store::coordinator::Notice;
+use tsunagi_store::{Checkpoint, KeptSubtree, StoreError};
 
 use crate::gateway::Gateway;
+use crate::receipts::Tiles;
 
 /// How many leaves one checkpoint takes in at most.
 const BATCH: usize = 10_000;
+
+/// How many tiles of leaves are read at once for subtrees that were not kept when they were sealed.
+const TILES_AT_A_TIME: u64 = 40;
 
 /// How many checkpoints one log gets in a row.
 const CHECKPOINTS_AT_A_TIME: usize = 8;
@@ -48,25 +53,33 @@ impl SealingState {
 pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut calls = gateway.coordinator.listen(Notice::LeavesWait);
     loop {
         tokio::select! {
-            _ = ticks.tick() => seal_all(&gateway).await,
+            _ = ticks.tick() => if !seal_all(&gateway).await {
+                // Whoever can does it now; whoever was called does not call in turn.
+                gateway.coordinator.tell(Notice::LeavesWait);
+                calls.mark_unchanged();
+            },
+            Ok(()) = calls.changed() => {
+                seal_all(&gateway).await;
+            }
             _ = stopping.changed() => return,
         }
     }
 }
 
-/// Seals every log once, up to what it holds now.
-pub async fn seal_all(gateway: &Gateway) {
+/// Seals every log once, up to what it holds now; false where one could not be.
+pub async fn seal_all(gateway: &Gateway) -> bool {
     let (began, clock_began) = (Instant::now(), gateway.clock.now());
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
-    let mut all_done = true;
+    let (mut all_done, mut is_able) = (true, true);
     for tenant in tenants {
         match seal(gateway, &tenant, clock_began).await {
             Ok(done) => all_done &= done,
             Err(error) => {
-                all_done = false;
+                (all_done, is_able) = (false, false);
                 tracing::error!(%tenant, %error, "sealing failed");
             }
         }
@@ -75,20 +88,32 @@ pub async fn seal_all(gateway: &Gateway) {
         gateway.sealing.all_sealed_since(began);
     }
     metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
+    is_able
 }
 
 /// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log
 /// does not keep the others waiting.
 async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<bool, StoreError> {
     for _ in 0..CHECKPOINTS_AT_A_TIME {
+        if !keep_missing(gateway, tenant).await? {
+            break;
+        }
+    }
+    for _ in 0..CHECKPOINTS_AT_A_TIME {
         let unsealed = gateway.store.unsealed(tenant, BATCH).await?;
+        // Subtrees are kept without a gap: where earlier ones are missing, these come after them.
+        let has_all = unsealed.subtrees >= unsealed.sealed / TILE;
         if unsealed.leaves.is_empty() || unsealed.oldest.is_none_or(|oldest| began < oldest) {
             return Ok(true);
         }
         let mut frontier = Frontier::from_parts(unsealed.sealed, unsealed.frontier)
             .ok_or_else(|| StoreError::Corrupt("the frontier does not fit its size".to_owned()))?;
+        let mut completed = Vec::new();
         for leaf in &unsealed.leaves {
-            frontier.push(*leaf);
+            push(&mut frontier, *leaf, &mut completed);
+        }
+        if has_all && !completed.is_empty() {
+            gateway.store.keep_subtrees(tenant, completed).await?;
         }
         let root = frontier.root();
         let note = gateway.signer.sign(&origin(tenant), frontier.size(), &root);
@@ -106,6 +131,37 @@ async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<
         }
     }
     Ok(false)
+}
+
+/// Keeps the next subtrees of a log that an older version sealed without keeping them; false if none are missing. It goes
+/// on where it ended, in this process or another.
+async fn keep_missing(gateway: &Gateway, tenant: &TenantId) -> Result<bool, StoreError> {
+    let unsealed = gateway.store.unsealed(tenant, 0).await?;
+    let (from, all) = (unsealed.subtrees, unsealed.sealed / TILE);
+    if from >= all {
+        return Ok(false);
+    }
+    let corrupt = || StoreError::Corrupt(format!("the log {tenant} has gaps"));
+    let mut tiles = Tiles::of(gateway.store.as_ref(), tenant);
+    let edge = tiles.prove(&Plan::frontier(from * TILE)).await?.ok_or_else(corrupt)?;
+    let mut frontier = Frontier::from_parts(from * TILE, edge).ok_or_else(corrupt)?;
+    let mut completed = Vec::new();
+    for index in from..all.min(from + TILES_AT_A_TIME) {
+        let leaves = gateway.store.tile(tenant, Tile { level: 0, index }).await?;
+        if leaves.len() as u64 != TILE {
+            return Err(corrupt());
+        }
+        leaves.into_iter().for_each(|leaf| push(&mut frontier, leaf, &mut completed));
+    }
+    gateway.store.keep_subtrees(tenant, completed).await?;
+    Ok(true)
+}
+
+/// Adds a leaf, and to what is to be kept the subtrees that it completes.
+fn push(frontier: &mut Frontier, leaf: Hash, completed: &mut Vec<KeptSubtree>) {
+    frontier.push_noting(leaf, |subtree: Subtree, root| {
+        completed.extend(subtree.kept().map(|(level, index)| KeptSubtree { level, index, root }));
+    });
 }
 
 /// The origin line of a tenant's checkpoints.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tsunagi_store::coordinator::Notice;
 
 use crate::config::Config;
 use crate::gateway::Gateway;
@@ -26,6 +27,7 @@ type Stamp = (PathBuf, Option<(u64, i64, i64, u64)>);
 pub(crate) async fn run(gateway: Arc<Gateway>, seen: Vec<Stamp>, mut stopping: watch::Receiver<bool>) {
     let (mut files, mut registry, mut quiet) =
         (tokio::time::interval(FILES), tokio::time::interval(REGISTRY), tokio::time::interval(QUIET));
+    let mut imported = gateway.coordinator.listen(Notice::RegistryChanged);
     let (paths, mut seen) = (paths(&gateway.config), seen);
     loop {
         tokio::select! {
@@ -37,11 +39,8 @@ pub(crate) async fn run(gateway: Arc<Gateway>, seen: Vec<Stamp>, mut stopping: w
                     gateway.reload_trust_and_log().await;
                 }
             }
-            _ = registry.tick() => {
-                if let Err(error) = gateway.refresh_registry().await {
-                    tracing::warn!(%error, "the registry could not be re-read");
-                }
-            }
+            _ = registry.tick() => refresh(&gateway).await,
+            Ok(()) = imported.changed() => refresh(&gateway).await,
             _ = quiet.tick() => {
                 gateway.rates.forget_the_quiet();
                 // What was refused for its date may have come of age.
@@ -51,6 +50,12 @@ pub(crate) async fn run(gateway: Arc<Gateway>, seen: Vec<Stamp>, mut stopping: w
             }
             _ = stopping.changed() => return,
         }
+    }
+}
+
+async fn refresh(gateway: &Gateway) {
+    if let Err(error) = gateway.refresh_registry().await {
+        tracing::warn!(%error, "the registry could not be re-read");
     }
 }
 

@@ -339,6 +339,28 @@ pub struct Unsealed {
     pub leaves: Vec<[u8; 32]>,
     /// When the oldest unsealed leaf was written.
     pub oldest: Option<Timestamp>,
+    /// How many subtrees of level 1 are kept. Fewer than the sealed leaves complete, where an older version sealed them.
+    pub subtrees: u64,
+}
+
+/// The root of a complete subtree that is kept for proofs, see [`tsunagi_core::merkle::Subtree::kept`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptSubtree {
+    /// The level, from 1.
+    pub level: u32,
+    /// Its place on the level.
+    pub index: u64,
+    /// Its root.
+    pub root: [u8; 32],
+}
+
+/// The head of somebody else's log, as this hub cosigned it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WitnessedHead {
+    /// How many leaves it had.
+    pub size: u64,
+    /// Its root.
+    pub root: [u8; 32],
 }
 
 /// A signed head of an audit log.

@@ -8,6 +8,7 @@
 mod command;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod coordinator;
 mod error;
 mod keys;
 #[cfg(feature = "postgres")]
@@ -20,8 +21,8 @@ mod traits;
 
 pub use command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, Draft, ExchangeHead, ExchangeView,
-    Held, Identifier, Intake, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage, SettledState,
-    Settlement, SubjectRef, Unsealed, Verdict, VerifyFault,
+    Held, Identifier, Intake, KeptSubtree, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage,
+    SettledState, Settlement, SubjectRef, Unsealed, Verdict, VerifyFault, WitnessedHead,
 };
 pub use error::StoreError;
 pub use keys::{KeyFault, Keyring, MasterKey};

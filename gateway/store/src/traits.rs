@@ -8,12 +8,13 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, TenantId};
+use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 
@@ -150,11 +151,34 @@ pub trait AuditLog: Send + Sync {
     /// Appends a checkpoint. `Stale` if another of the same or a larger size is there.
     async fn append_seal(&self, tenant: &TenantId, checkpoint: Checkpoint) -> Result<(), StoreError>;
 
+    /// Keeps roots of complete subtrees, in the order in which leaves complete them; what is kept already may come again.
+    /// They are kept before the checkpoint over them is appended. The other call without an event: they are worked out
+    /// from the leaves, and say nothing that those do not.
+    async fn keep_subtrees(&self, tenant: &TenantId, subtrees: Vec<KeptSubtree>) -> Result<(), StoreError>;
+
+    /// The hashes of a tile, as many as there are: on level 0 of leaves, sealed or not, above it of kept subtrees.
+    async fn tile(&self, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError>;
+
     /// Leaves in order, from an index on.
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError>;
 
+    /// The newest checkpoint.
+    async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError>;
+
     /// The checkpoints, oldest first.
     async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// The head of somebody else's log that was cosigned last; `log` is a name that no other log has.
+    async fn witnessed(&self, log: &str) -> Result<Option<WitnessedHead>, StoreError>;
+
+    /// Replaces it, with the event in the hub's log. `Stale` unless `seen` is still the one that was cosigned last.
+    async fn witness(
+        &self,
+        log: &str,
+        seen: Option<WitnessedHead>,
+        head: WitnessedHead,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError>;
 
     /// Re-reads the whole log: every leaf against its own seal, every checkpoint against the leaves and the public key,
     /// (Ed25519, 32 bytes).

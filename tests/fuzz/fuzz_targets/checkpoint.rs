@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use libfuzzer_sys::fuzz_target;
 use tsunagi_core::checkpoint::{CheckpointSigner, SignedHead, open};
 use tsunagi_core::merkle::{
-    Frontier, Hash, consistency_proof, inclusion_proof, leaf_hash, root, verify_consistency, verify_inclusion,
+    Frontier, Hash, Plan, Subtree, leaf_hash, root, verify_consistency, verify_inclusion,
 };
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_fuzz::Input;
@@ -73,7 +73,11 @@ fn proofs(mut input: Input<'_>) {
     let leaves: Vec<Hash> = (0..count).map(|at| leaf_hash(&[at as u8, input.byte()])).collect();
     let (index, other) = (u64::from(input.byte()), u64::from(input.byte()));
     let (size, whole) = (count as u64, root(&leaves));
-    match inclusion_proof(&leaves, index) {
+    let root_of = |part: Subtree| {
+        let from = usize::try_from(part.index << part.height).ok()?;
+        leaves.get(from..from + (1 << part.height)).map(root)
+    };
+    match Plan::inclusion(index, size).map(|plan| plan.prove(root_of).expect("its parts lie in the tree")) {
         None => assert!(index >= size),
         Some(proof) => {
             let leaf = &leaves[index as usize];
@@ -84,7 +88,7 @@ fn proofs(mut input: Input<'_>) {
             }
         }
     }
-    match consistency_proof(&leaves, other) {
+    match Plan::consistency(other, size).map(|plan| plan.prove(root_of).expect("its parts lie in the tree")) {
         None => assert!(other > size),
         Some(proof) => {
             let old = root(&leaves[..other as usize]);

@@ -41,6 +41,92 @@ fn leaves(count: usize) -> Vec<Hash> {
     (0..count).map(|n| leaf_hash(&n.to_be_bytes())).collect()
 }
 
+/// The proof of a leaf, from leaves that are all at hand.
+fn inclusion_proof(leaves: &[Hash], index: u64) -> Option<Vec<Hash>> {
+    Plan::inclusion(index, leaves.len() as u64)?.prove(|part| Some(defined_root(within(leaves, part))))
+}
+
+fn consistency_proof(leaves: &[Hash], old_size: u64) -> Option<Vec<Hash>> {
+    Plan::consistency(old_size, leaves.len() as u64)?.prove(|part| Some(defined_root(within(leaves, part))))
+}
+
+fn within(leaves: &[Hash], part: Subtree) -> &[Hash] {
+    let from = usize::try_from(part.index << part.height).unwrap();
+    &leaves[from..from + (1 << part.height)]
+}
+
+/// What a store has: the hashes of leaves, and of the subtrees that are kept.
+#[derive(Default)]
+struct Kept {
+    frontier: Frontier,
+    levels: Vec<Vec<Hash>>,
+}
+
+impl Kept {
+    fn push(&mut self, leaf: Hash) {
+        let levels = &mut self.levels;
+        let mut keep = |level: usize, index: u64, hash| {
+            levels.resize_with(levels.len().max(level + 1), Vec::new);
+            assert_eq!(levels[level].len() as u64, index, "subtrees are completed in order");
+            levels[level].push(hash);
+        };
+        keep(0, self.frontier.size(), leaf);
+        self.frontier.push_noting(leaf, |subtree, root| {
+            if let Some((level, index)) = subtree.kept() {
+                keep(level as usize, index, root);
+            }
+        });
+    }
+
+    fn tile(&self, tile: Tile) -> &[Hash] {
+        let level = &self.levels[tile.level as usize];
+        level.chunks(TILE as usize).nth(tile.index as usize).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_proof_over_many_leaves_reads_a_handful_of_tiles() {
+    let mut kept = Kept::default();
+    let size = 70_000;
+    let mut old = None;
+    for leaf in leaves(size) {
+        if kept.frontier.size() == 66_001 {
+            old = Some(kept.frontier.clone());
+        }
+        kept.push(leaf);
+    }
+    let (size, root) = (size as u64, kept.frontier.root());
+    assert_eq!(kept.levels.iter().map(Vec::len).collect::<Vec<_>>(), [70_000, 273, 1]);
+    let mut most = 0;
+    let mut prove = |plan: Plan| {
+        let tiles: std::collections::BTreeSet<_> = plan.subtrees().map(Subtree::tile).collect();
+        most = most.max(tiles.len());
+        plan.prove(|part| part.root_in(kept.tile(part.tile()))).unwrap()
+    };
+    for index in [0, 1, 255, 256, 257, 65_535, 65_536, 65_537, 66_000, 69_887, 69_888, 69_999] {
+        let proof = prove(Plan::inclusion(index, size).unwrap());
+        assert!(verify_inclusion(&kept.levels[0][index as usize], index, size, &proof, &root), "{index}");
+    }
+    let old = old.unwrap();
+    let proof = prove(Plan::consistency(old.size(), size).unwrap());
+    assert!(verify_consistency(old.size(), &old.root(), size, &root, &proof));
+    let edge = prove(Plan::frontier(size));
+    assert_eq!(Frontier::from_parts(size, edge), Some(kept.frontier.clone()));
+    assert!(most <= 6, "{most} tiles");
+}
+
+#[test]
+fn of_ten_million_leaves_a_proof_is_short() {
+    for index in [0, 4_999_999, 9_999_999] {
+        let plan = Plan::inclusion(index, 10_000_000).unwrap();
+        let tiles: std::collections::BTreeSet<_> = plan.subtrees().map(Subtree::tile).collect();
+        let hashes = plan.prove(|_| Some([0; 32])).unwrap().len();
+        assert!(tiles.len() <= 6 && hashes <= 24, "{index}: {} tiles, {hashes} hashes", tiles.len());
+    }
+    assert!(Plan::inclusion(u64::MAX - 1, u64::MAX).is_some());
+    assert!(Plan::consistency(u64::MAX - 1, u64::MAX).is_some());
+}
+
 #[test]
 fn has_the_reference_roots() {
     assert_eq!(empty_root(), hash("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));

@@ -4,10 +4,12 @@ use clap::Subcommand;
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::exchange::{DeliveryState, DeliveryView};
 use tsunagi_core::id::{DeliveryId, TenantId};
+use tsunagi_store::coordinator::Notice;
 use tsunagi_store::{DeliveryFilter, Storage};
 
 use super::output::table;
 use super::{CommandFault, Context};
+use crate::coordination::tell_others;
 
 /// `tsunagi deliveries …`
 #[derive(Debug, Subcommand)]
@@ -72,6 +74,7 @@ pub(super) async fn run(context: &Context, command: DeliveriesCommand) -> Result
                 })?;
                 context.output.line(&format!("{id} を再投入しました"), &format!("{id} was put back"))?;
             }
+            tell_others(&context.config()?, Notice::OutboxGrew).await;
             Ok(())
         }
     }

@@ -8,9 +8,11 @@ use serde_json::{Value, json};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::registry::{Registry, RegistryEntries};
 use tsunagi_mappings::Tables;
+use tsunagi_store::coordinator::Notice;
 
 use super::output::table;
 use super::{CommandFault, Context, read_text};
+use crate::coordination::tell_others;
 use crate::gateway::load_tables;
 
 /// `tsunagi registry …`
@@ -84,6 +86,7 @@ async fn import(context: &Context, file: &Path, dry_run: bool) -> Result<(), Com
         let event =
             AuditEvent::new(context.clock.now(), Action::RegistryImported, EventOutcome::Done, Agent::default());
         store.import_registry(entries, event).await?;
+        tell_others(&config, Notice::RegistryChanged).await;
     }
     let done = if dry_run {
         context.output.say("検査のみ", "dry run")

@@ -6,6 +6,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tsunagi_store::coordinator::Rate;
+
 use super::raw::{RawEdge, RawRate};
 use super::{ConfigFault, address, fault};
 
@@ -57,15 +59,6 @@ pub struct CrlSource {
     pub issuer_file: PathBuf,
     /// Where it is kept, so that a restart has it.
     pub file: PathBuf,
-}
-
-/// How often one participant may call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Requests a second in the long run.
-    pub per_second: NonZeroU32,
-    /// Requests at once.
-    pub burst: NonZeroU32,
 }
 
 /// The words of `[edge.rates]`: the classes of endpoints, as the metrics name them.

@@ -1,11 +1,13 @@
 //! Configuration in two phases: what is written (`raw`), then what has been checked ([`Config`]). Checking is pure but
 //! for reading the file itself: it touches no key, certificate, store or socket.
 
+mod coordinator;
 mod edge;
 mod raw;
 mod store;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,10 +15,12 @@ use std::time::Duration;
 
 use tsunagi_core::delivery::Schedule;
 
-pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES, Rate};
+pub use coordinator::{CoordinatorConfig, Shared};
+pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES};
 use raw::RawConfig;
 pub use raw::RawIssuer;
 pub use store::PostgresConfig;
+pub use witness::{WitnessConfig, WitnessedLog};
 
 /// `config/default.toml`, the reference.
 pub const DEFAULT: &str = include_str!("../../../../config/default.toml");
@@ -43,6 +47,8 @@ pub struct Config {
     pub store_path: PathBuf,
     /// The server, where the store is on one.
     pub postgres: Option<PostgresConfig>,
+    /// What the nodes of the hub have in common beside the store.
+    pub coordinator: CoordinatorConfig,
     /// Key files.
     pub master_key_file: PathBuf,
     /// The seed that signs checkpoints.
@@ -61,6 +67,8 @@ pub struct Config {
     pub sealing_interval: Duration,
     /// How old an unsealed leaf may become.
     pub sealing_tolerance: Duration,
+    /// The logs of others that this hub is a witness of.
+    pub witness: Option<WitnessConfig>,
     /// Trusted issuers of citizens' tokens.
     pub issuers: Vec<RawIssuer>,
     /// JSON or text.
@@ -190,14 +198,18 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     let all = |paths: &[PathBuf]| paths.iter().map(|path| at(path)).collect::<Vec<_>>();
     let edge = EdgeConfig::check(&raw.edge, folder, &mut faults);
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
+    let coordinator = CoordinatorConfig::check(&raw.coordinator, folder, &mut faults);
     check_numbers(&raw, &mut faults);
     let postgres = PostgresConfig::check(&raw.store, &at, &mut faults);
+    let witness = WitnessConfig::check(&raw.witness, folder, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
         if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
             faults.push(fault("app.issuers", format!("{} is listed twice", issuer.issuer)));
         }
     }
-    let (Some(edge), Some(operations_listen), true) = (edge, operations_listen, faults.is_empty()) else {
+    let (Some(edge), Some(operations_listen), Some(coordinator), true) =
+        (edge, operations_listen, coordinator, faults.is_empty())
+    else {
         return Err(faults);
     };
     Ok(Config {
@@ -206,6 +218,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         operations_listen,
         store_path: at(&raw.store.path),
         postgres,
+        coordinator,
         master_key_file: at(&raw.keys.master_key_file),
         checkpoint_key_file: at(&raw.keys.checkpoint_key_file),
         ca_folder: at(&raw.ca.folder),
@@ -227,6 +240,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         },
         sealing_interval: Duration::from_millis(raw.sealing.interval_ms),
         sealing_tolerance: Duration::from_secs(raw.sealing.tolerance_secs.into()),
+        witness,
         issuers: raw
             .app
             .issuers

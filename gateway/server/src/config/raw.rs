@@ -17,6 +17,8 @@ pub(super) struct RawConfig {
     pub operations: RawOperations,
     /// `[store]`
     pub store: RawStore,
+    /// `[coordinator]`
+    pub coordinator: RawCoordinator,
     /// `[keys]`
     pub keys: RawKeys,
     /// `[ca]`
@@ -27,6 +29,8 @@ pub(super) struct RawConfig {
     pub delivery: RawDelivery,
     /// `[sealing]`
     pub sealing: RawSealing,
+    /// `[witness]`
+    pub witness: RawWitness,
     /// `[app]`
     pub app: RawApp,
     /// `[log]`
@@ -112,6 +116,18 @@ pub(super) struct RawStore {
     pub postgres_timeout_ms: u64,
 }
 
+/// `[coordinator]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCoordinator {
+    pub url: String,
+    pub ca_file: PathBuf,
+    pub username: String,
+    pub password_file: PathBuf,
+    pub prefix: String,
+    pub timeout_ms: u64,
+}
+
 /// `[keys]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,6 +173,24 @@ pub(super) struct RawDelivery {
 pub(super) struct RawSealing {
     pub interval_ms: u64,
     pub tolerance_secs: u32,
+}
+
+/// `[witness]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitness {
+    pub name: String,
+    pub key_file: PathBuf,
+    pub logs: Vec<RawWitnessedLog>,
+}
+
+/// One of `witness.logs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWitnessedLog {
+    pub origin: String,
+    pub key: String,
+    pub participant: String,
 }
 
 /// `[app]`

@@ -41,6 +41,33 @@ fn the_environment_wins_and_passes_the_same_checks() {
     assert!(parse("", &[("TSUNAGI__EGDE__RATE_BURST", "9")]).is_err());
 }
 
+#[test]
+fn a_coordinator_is_in_process_unless_a_url_says_where_it_is() {
+    use super::CoordinatorConfig;
+    assert!(matches!(parse("", &[]).expect("sound").coordinator, CoordinatorConfig::InProcess));
+    let text = "version = 1\n[coordinator]\nurl = \"rediss-sentinel://a,b/0#main\"\nca_file = \"trust/redis.pem\"\n";
+    let CoordinatorConfig::Redis(shared) = parse(text, &[]).expect("sound").coordinator else { panic!("in process") };
+    assert_eq!(shared.ca_file.as_deref(), Some(Path::new("/hub/trust/redis.pem")));
+    assert!(shared.address.tls && shared.address.servers.len() == 2);
+}
+
+#[test]
+fn a_coordinator_that_contradicts_itself_is_named() {
+    for (lines, place) in [
+        ("url = \"redis://me:secret@a\"", "coordinator.url"),
+        ("password_file = \"keys/redis\"", "coordinator.url"),
+        ("url = \"redis://a\"\nca_file = \"ca.pem\"", "coordinator.ca_file"),
+        ("url = \"redis://a\"\nusername = \"me\"", "coordinator.username"),
+        ("prefix = \"a b\"", "coordinator.prefix"),
+        ("timeout_ms = 0", "coordinator.timeout_ms"),
+        ("timeout_ms = 1001", "coordinator.timeout_ms"),
+    ] {
+        let faults = parse(&format!("version = 1\n[coordinator]\n{lines}\n"), &[]).expect_err(lines);
+        assert!(matches!(&faults[..], [one] if one.starts_with(&format!("{place}: "))), "{lines}: {faults:?}");
+        assert!(!faults[0].contains("secret"));
+    }
+}
+
 fn on_a_server(lines: &str) -> Result<Config, Vec<String>> {
     parse(&format!("version = 1\n[store]\nbackend = \"postgres\"\n{lines}\n"), &[])
 }

@@ -15,6 +15,7 @@ use tsunagi_core::disclosure::{Disclosure, OutboundCall};
 use tsunagi_core::exchange::DeliveryState;
 use tsunagi_core::id::{BatchId, ChannelId};
 use tsunagi_core::registry::{Channel, Mode};
+use tsunagi_store::coordinator::Notice;
 use tsunagi_store::{ClaimRequest, Claimed, Note, SettledState, Settlement, StoreError};
 
 use super::hand_over::{event, held, prepare};
@@ -29,12 +30,13 @@ const CLAIM: usize = 8;
 pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.delivery.poll_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut grew = gateway.coordinator.listen(Notice::OutboxGrew);
     let mut busy: BTreeSet<ChannelId> = BTreeSet::new();
     let mut workers: JoinSet<ChannelId> = JoinSet::new();
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = gateway.outbox_grew.notified() => {}
+            Ok(()) = grew.changed() => {}
             Some(ended) = workers.join_next() => {
                 match ended {
                     Ok(channel) => { busy.remove(&channel); }

@@ -9,8 +9,13 @@ use tsunagi_core::id::ExchangeId;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_store::StoreError;
 
+use crate::pipeline::lookup::Part;
+
 /// The header every answer carries.
 pub(super) const EXCHANGE_HEADER: HeaderName = HeaderName::from_static("tsunagi-exchange");
+
+/// The leaves of what an answer discloses, as `TENANT/INDEX`: for these `GET /v1/exchanges/{id}` has proofs.
+const LEAF_HEADER: HeaderName = HeaderName::from_static("tsunagi-leaf");
 
 /// How long a caller should wait when the store or sealing is behind.
 const UNAVAILABLE_RETRY_SECS: u32 = 5;
@@ -188,6 +193,20 @@ pub(super) fn bytes_of(status: StatusCode, content_type: &str, bytes: Vec<u8>) -
         response.headers_mut().insert(header::CONTENT_TYPE, value);
     }
     response
+}
+
+/// The value of `Tsunagi-Leaf`; none where nothing is disclosed, for then nothing may tell whether a log was asked.
+pub(super) fn leaves_of(parts: &[Part]) -> Option<HeaderValue> {
+    let leaves = parts.iter().filter_map(|part| Some(format!("{}/{}", part.channel.tenant, part.leaf?)));
+    let leaves = leaves.collect::<Vec<_>>().join(", ");
+    HeaderValue::from_str(&leaves).ok().filter(|value| !value.is_empty())
+}
+
+/// Sets `Tsunagi-Leaf`.
+pub(super) fn tell_leaves(response: &mut Response<Body>, leaves: Option<HeaderValue>) {
+    if let Some(leaves) = leaves {
+        response.headers_mut().insert(LEAF_HEADER, leaves);
+    }
 }
 
 /// Lets an answer quote an earlier exchange.

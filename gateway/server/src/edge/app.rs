@@ -75,8 +75,12 @@ pub(super) async fn records(
     if parts.is_empty() {
         return Err(Refused(Refusal::NotAvailable));
     }
+    let leaves = answer::leaves_of(&parts);
     let records = parts.into_iter().map(Answered::with_subject).collect::<Result<Vec<_>, _>>()?;
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &Records { exchange: call.exchange.clone(), records }))
+    let body = Records { exchange: call.exchange.clone(), records };
+    let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &body);
+    answer::tell_leaves(&mut response, leaves);
+    Ok(response)
 }
 
 /// A directive as the app writes and reads it.

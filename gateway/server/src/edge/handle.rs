@@ -98,8 +98,8 @@ async fn serve(
     let is_trusted = peer.is_still_trusted(&gateway.tls.load(), gateway.clock.now());
     let participant = peer.participant(&registry).filter(|_| is_trusted);
     let (stands, is_within) = match &participant {
-        Some(participant) => gateway.rates.check(participant.id.as_str(), class),
-        None => gateway.rates.check_stranger(&peer.fingerprint),
+        Some(participant) => gateway.rates.check(participant.id.as_str(), class).await,
+        None => gateway.rates.check_stranger(&peer.fingerprint).await,
     };
     *standing = Some(stands);
     is_within?;
@@ -241,7 +241,7 @@ async fn note_refusal(gateway: &Gateway, peer: &Peer, exchange: &ExchangeId, ref
     let registry = gateway.registry.load();
     let participant = peer.participant(&registry).map(|p| p.id.clone());
     if let Some(participant) = &participant
-        && let Err(later) = gateway.rates.check_refusal(participant.as_str())
+        && let Err(later) = gateway.rates.check_refusal(participant.as_str()).await
     {
         return later;
     }

@@ -4,14 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use governor::clock::{Clock as _, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tsunagi_core::refusal::Refusal;
+use tsunagi_store::coordinator::{Admission, Coordinator, Limit, Rate};
 
-use crate::config::{EdgeConfig, Rate};
+use crate::config::EdgeConfig;
 
 /// What a certificate that is no participant's may ask for, for each refusal is a leaf on disk: once a second, and so
 /// many at once.
@@ -23,7 +21,8 @@ const REFUSALS: Rate =
     Rate { per_second: NonZeroU32::MIN.saturating_add(19), burst: NonZeroU32::MIN.saturating_add(399) };
 
 /// One bucket for each participant and class of endpoints that has a rate of its own, and one for all other classes; a
-/// certificate that is no participant's has a small one of its own.
+/// certificate that is no participant's has a small one of its own. The nodes of a hub share them as far as they reach
+/// each other.
 pub struct RateLimits {
     strangers: Bucket,
     refusals: Bucket,
@@ -35,7 +34,7 @@ struct Bucket {
     name: String,
     rate: Rate,
     policy: HeaderValue,
-    limiter: DefaultKeyedRateLimiter<String, StateInformationMiddleware>,
+    limit: Box<dyn Limit>,
 }
 
 /// Where a caller stands, as `RateLimit` and `RateLimit-Policy` say it (draft-ietf-httpapi-ratelimit-headers-10).
@@ -54,18 +53,16 @@ impl Standing {
 }
 
 impl Bucket {
-    fn new(name: &str, rate: Rate) -> Self {
-        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+    fn new(coordinator: &dyn Coordinator, name: &str, rate: Rate) -> Self {
         let (burst, window) = (rate.burst.get(), rate.burst.get().div_ceil(rate.per_second.get()));
         let policy = header(format!("\"{name}\";q={burst};w={window}"));
-        Self { name: name.to_owned(), rate, policy, limiter: RateLimiter::keyed(quota).with_middleware() }
+        Self { name: name.to_owned(), rate, policy, limit: coordinator.limit(name, rate) }
     }
 
-    fn check(&self, who: &str) -> (Standing, Result<(), Refusal>) {
-        match self.limiter.check_key(&who.to_owned()) {
-            Ok(state) => (self.standing(state.remaining_burst_capacity()), Ok(())),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(DefaultClock::default().now());
+    async fn check(&self, who: &str) -> (Standing, Result<(), Refusal>) {
+        match self.limit.take(who).admission().await {
+            Admission::Granted { left } => (self.standing(left), Ok(())),
+            Admission::Refused { wait } => {
                 let secs = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
                 (self.standing(0), Err(Refusal::RateLimited { retry_after_secs: secs }))
             }
@@ -87,32 +84,33 @@ fn header(text: String) -> HeaderValue {
 
 impl RateLimits {
     /// The rates of the configuration.
-    pub fn new(config: &EdgeConfig) -> Self {
-        let of_class = config.rates.iter().map(|(class, rate)| (class.clone(), Bucket::new(class, *rate)));
-        let (strangers, all) = (Bucket::new("unknown", STRANGERS), Bucket::new("default", config.rate));
-        let refusals = Bucket::new("refused", REFUSALS);
+    pub fn new(config: &EdgeConfig, coordinator: &dyn Coordinator) -> Self {
+        let bucket = |name: &str, rate| Bucket::new(coordinator, name, rate);
+        let of_class = config.rates.iter().map(|(class, rate)| (class.clone(), bucket(class, *rate)));
+        let (strangers, all) = (bucket("unknown", STRANGERS), bucket("default", config.rate));
+        let refusals = bucket("refused", REFUSALS);
         Self { strangers, refusals, all, of_class: of_class.collect() }
     }
 
     /// Takes one request of a participant into account, or says when to come again; and where the caller stands then.
-    pub fn check(&self, participant: &str, class: &str) -> (Standing, Result<(), Refusal>) {
-        self.of_class.get(class).unwrap_or(&self.all).check(participant)
+    pub async fn check(&self, participant: &str, class: &str) -> (Standing, Result<(), Refusal>) {
+        self.of_class.get(class).unwrap_or(&self.all).check(participant).await
     }
 
     /// The same for a certificate that is no participant's, by its fingerprint.
-    pub fn check_stranger(&self, fingerprint: &str) -> (Standing, Result<(), Refusal>) {
-        self.strangers.check(fingerprint)
+    pub async fn check_stranger(&self, fingerprint: &str) -> (Standing, Result<(), Refusal>) {
+        self.strangers.check(fingerprint).await
     }
 
     /// Takes one refusal into account that a log is to keep, or says when the participant may come again.
-    pub fn check_refusal(&self, participant: &str) -> Result<(), Refusal> {
-        self.refusals.check(participant).1
+    pub async fn check_refusal(&self, participant: &str) -> Result<(), Refusal> {
+        self.refusals.check(participant).await.1
     }
 
     /// Forgets those who have not called for so long that their bucket is full again.
     pub fn forget_the_quiet(&self) {
         for bucket in self.of_class.values().chain([&self.all, &self.strangers, &self.refusals]) {
-            bucket.limiter.retain_recent();
+            bucket.limit.forget_the_quiet();
         }
     }
 }

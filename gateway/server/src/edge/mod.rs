@@ -21,3 +21,4 @@ mod requests;
 mod route;
 pub mod tls;
 pub mod token;
+mod witness;

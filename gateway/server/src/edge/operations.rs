@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::answer;
+use crate::coordination;
 use crate::gateway::Gateway;
 use crate::telemetry;
 use crate::trust::lists::List;
@@ -88,6 +89,7 @@ async fn readiness(gateway: &Gateway) -> (bool, Value) {
         "crl_seconds_left": of_hub,
         "stale_lists": stale_lists,
         "sealing_lag_seconds": lag.as_secs(),
+        "coordinator": coordination::told(&gateway.coordinator.reach().borrow()),
         "expiring": gateway.expiry.expiring(),
     });
     (ready, body)

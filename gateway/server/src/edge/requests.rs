@@ -154,7 +154,10 @@ pub(super) async fn request(
         until: body.period.until,
     };
     let answered = ask(&gateway, &call, &asked).await?;
+    let leaves = answer::leaves_of(&answered.parts);
     let records = answered.parts.into_iter().map(Answered::of).collect::<Result<Vec<_>, _>>()?;
     let answer = Answer { exchange: call.exchange.clone(), ledger: answered.ledger, records };
-    Ok(answer::json(StatusCode::OK, "application/json; charset=utf-8", &answer))
+    let mut response = answer::json(StatusCode::OK, "application/json; charset=utf-8", &answer);
+    answer::tell_leaves(&mut response, leaves);
+    Ok(response)
 }

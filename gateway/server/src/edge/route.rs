@@ -9,7 +9,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Mode, Registry};
 
 use super::answer::Refused;
-use super::{app, exchanges, fhir, files, mailbox, pmh, requests};
+use super::{app, exchanges, fhir, files, mailbox, pmh, requests, witness};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 
@@ -31,6 +31,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/links", post(app::link))
         .route("/v1/exchanges/{id}", get(exchanges::receipt))
         .route("/v1/exchanges/{id}/rejections", get(exchanges::rejections))
+        .route("/v1/witness/add-checkpoint", post(witness::add_checkpoint))
         .route("/app/v1/records", get(app::records))
         .route("/app/v1/consents", get(app::consents).post(app::give_consent))
         .route("/app/v1/consents/{id}", axum::routing::delete(app::withdraw_consent))

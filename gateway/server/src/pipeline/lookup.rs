@@ -52,6 +52,8 @@ pub struct Part {
     pub content: Content,
     /// The fields of the kind that the permit does not cover, whether any record has them or not.
     pub hides: BTreeSet<FieldKey>,
+    /// The leaf that tells of it in the tenant's log, once it is noted.
+    pub leaf: Option<u64>,
 }
 
 /// What is disclosed.
@@ -177,7 +179,7 @@ pub async fn look_up_in(
         let mut person = held.map(|held| Person::of(&tables, call, inquiry, held));
         let directive = person.as_ref().and_then(|person| person.attested.clone());
         let mut events = Vec::new();
-        let mut found = Vec::new();
+        let mut found: Vec<(usize, Part)> = Vec::new();
         for channel in &channels {
             let mut event = call.event(inquiry.action, EventOutcome::Denied);
             event.kind = Some(channel.kind.clone());
@@ -188,14 +190,17 @@ pub async fn look_up_in(
                 None => event.reason = Some("subject_unknown".to_owned()),
                 Some(person) => {
                     let asked = Asked { gateway, call, inquiry, tables: &tables, channel, envelope };
-                    found.extend(asked.answer(person, &mut event)?);
+                    found.extend(asked.answer(person, &mut event)?.map(|part| (events.len(), part)));
                 }
             }
             events.push(event);
         }
         match gateway.store.note(tenant, Note { events, rests_on, directive }).await {
             // The leaves are on disk: what was found may be handed on.
-            Ok(_) => return Ok(found),
+            Ok(leaves) => {
+                let told = |(at, part): (usize, Part)| Part { leaf: leaves.get(at).copied(), ..part };
+                return Ok(found.into_iter().map(told).collect());
+            }
             Err(StoreError::Stale) => {}
             Err(error) => return Err(refusal_of(error)),
         }
@@ -289,7 +294,7 @@ impl Asked<'_> {
             Some(envelope) => Content::Encoded(disclosure.records().len(), self.encode(disclosure, envelope)?),
             None => Content::Records(disclosure.into_records()),
         };
-        Ok(Some(Part { subject, channel: self.channel.clone(), content, hides }))
+        Ok(Some(Part { subject, channel: self.channel.clone(), content, hides, leaf: None }))
     }
 
     /// Localizes and encodes what a disclosure holds, and binds the bytes to it.

@@ -9,6 +9,7 @@ use tsunagi_core::exchange::{RowCounts, RowResult};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{ExchangeId, FormatName, LayoutId, TenantId};
 use tsunagi_core::refusal::Refusal;
+use tsunagi_store::coordinator::Notice;
 use tsunagi_store::{Accept, AcceptRow, Accepted, ExchangeHead};
 
 use super::history::{has_schedule, hold_against_schedule};
@@ -190,7 +191,7 @@ pub async fn submit(gateway: &Gateway, call: &Call, inbound: Inbound) -> Result<
         chunk = next;
     }
     if submitted.counts.rows() > 0 {
-        gateway.outbox_grew.notify_waiters();
+        gateway.coordinator.tell(Notice::OutboxGrew);
     }
     if !submitted.repeated {
         gateway.coverage.add(call.today, intake.tally.into_coverage());

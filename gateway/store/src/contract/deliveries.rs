@@ -126,7 +126,7 @@ pub async fn a_claim_again_gets_the_same(store: Shared) {
     assert_eq!(view(&store, 1).await.attempts, 1);
 }
 
-/// Deliveries under a batch are listed in their order until they are settled.
+/// Deliveries under a batch are listed in their order until they are settled; then each names the leaf that tells how.
 pub async fn a_settled_delivery_is_gone_from_the_batch(store: Shared) {
     a_line_of_two(&store).await;
     let listed = async |n| {
@@ -139,6 +139,10 @@ pub async fn a_settled_delivery_is_gone_from_the_batch(store: Shared) {
     assert_eq!(listed(1).await, [delivery(2)]);
     assert!(listed(2).await.is_empty());
     assert!(store.batch(&kita(), &batch(1)).await.unwrap().is_empty());
+    assert_eq!((view(&store, 1).await.leaf, view(&store, 2).await.leaf), (Some(2), None), "two leaves came before");
+    assert_eq!(events(&store, &aoi()).await[2].delivery, Some(delivery(1)));
+    let receipt = store.exchange(&clinic(), &exchange(1), crate::RowPage::FIRST).await.unwrap().unwrap();
+    assert_eq!(receipt.deliveries[0].leaf, Some(2));
 }
 
 /// A delivery is of the version it was written with, however many came after, and of the subject as it is now.

@@ -2,14 +2,19 @@
 
 use std::sync::Mutex;
 
-use tsunagi_core::merkle::{Frontier, leaf_hash};
+use tsunagi_core::id::TenantId;
+use tsunagi_core::merkle::{Frontier, Plan, Subtree, Tile, leaf_hash, verify_inclusion};
 
 use super::given::*;
-use crate::{Note, StoreError, VerifyFault};
+use crate::{KeptSubtree, Note, StoreError, VerifyFault, WitnessedHead};
 
 async fn write(store: &Shared, leaves: usize) {
+    write_to(store, &aoi(), leaves).await;
+}
+
+async fn write_to(store: &Shared, tenant: &TenantId, leaves: usize) {
     let events = (0..leaves).map(|n| event(i64::try_from(n).unwrap())).collect();
-    store.note(&aoi(), Note { events, rests_on: vec![], directive: None }).await.unwrap();
+    store.note(tenant, Note { events, rests_on: vec![], directive: None }).await.unwrap();
 }
 
 /// Indexes without gaps from 0 on, in pages; each hash is of the very bytes.
@@ -91,4 +96,59 @@ pub async fn verification_tells_how_far_it_is(store: Shared) {
     let told = told.into_inner().unwrap();
     assert!(told.len() > 1 && told.is_sorted());
     assert_eq!(told.last(), Some(&3000));
+}
+
+/// Leaves by 256 on level 0, whether sealed or not; above it what was kept, which may be said twice.
+pub async fn tiles_hold_what_proofs_are_made_of(store: Shared) {
+    write(&store, 600).await;
+    write_to(&store, &kita(), 3).await;
+    let mut edge = Frontier::new();
+    let mut kept = Vec::new();
+    for leaf in leaves(&store, &aoi()).await {
+        edge.push_noting(leaf.hash, |subtree, root| {
+            kept.extend(subtree.kept().map(|(level, index)| KeptSubtree { level, index, root }));
+        });
+    }
+    assert_eq!(kept.iter().map(|subtree| (subtree.level, subtree.index)).collect::<Vec<_>>(), [(1, 0), (1, 1)]);
+    assert_eq!(store.unsealed(&aoi(), 0).await.unwrap().subtrees, 0);
+    store.keep_subtrees(&aoi(), kept[..1].to_vec()).await.unwrap();
+    store.keep_subtrees(&aoi(), kept.clone()).await.unwrap();
+    assert_eq!(store.unsealed(&aoi(), 0).await.unwrap().subtrees, 2);
+    assert_eq!(store.unsealed(&kita(), 0).await.unwrap().subtrees, 0);
+    let tile = async |tenant: TenantId, level, index| store.tile(&tenant, Tile { level, index }).await.unwrap();
+    assert_eq!([tile(aoi(), 0, 1).await.len(), tile(aoi(), 0, 2).await.len()], [256, 600 - 512]);
+    assert_eq!(tile(aoi(), 1, 0).await, kept.iter().map(|subtree| subtree.root).collect::<Vec<_>>());
+    assert_eq!(
+        [tile(kita(), 0, 0).await.len(), tile(kita(), 1, 0).await.len(), tile(aoi(), 1, 1).await.len()],
+        [3, 0, 0]
+    );
+    let plan = Plan::inclusion(300, 600).unwrap();
+    let mut roots = std::collections::BTreeMap::new();
+    for part in plan.subtrees() {
+        let Tile { level, index } = part.tile();
+        roots.insert(part, part.root_in(&tile(aoi(), level, index).await).unwrap());
+    }
+    let proof = plan.prove(|part: Subtree| roots.get(&part).copied()).unwrap();
+    let leaf = tile(aoi(), 0, 1).await[300 - 256];
+    assert!(verify_inclusion(&leaf, 300, 600, &proof, &edge.root()));
+    assert!(store.newest_checkpoint(&aoi()).await.unwrap().is_none());
+    seal(&store, &aoi(), 300).await;
+    seal(&store, &aoi(), 300).await;
+    assert_eq!(store.newest_checkpoint(&aoi()).await.unwrap(), Some(checkpoint(&aoi(), &edge)));
+}
+
+/// Only who knows the head that was cosigned last replaces it, and the hub's log has an event of it.
+pub async fn a_witnessed_head_is_replaced_by_who_saw_it(store: Shared) {
+    let head = |size| WitnessedHead { size, root: [u8::try_from(size).unwrap(); 32] };
+    assert_eq!(store.witnessed("log").await.unwrap(), None);
+    store.witness("log", None, head(3), event(1)).await.unwrap();
+    for seen in [None, Some(head(2)), Some(WitnessedHead { root: [9; 32], ..head(3) })] {
+        let outcome = store.witness("log", seen, head(5), event(1)).await;
+        assert!(matches!(outcome, Err(StoreError::Stale)), "{seen:?}");
+    }
+    assert_eq!(store.witnessed("log").await.unwrap(), Some(head(3)));
+    store.witness("log", Some(head(3)), head(5), event(1)).await.unwrap();
+    store.witness("another", None, head(1), event(1)).await.unwrap();
+    assert_eq!(store.witnessed("log").await.unwrap(), Some(head(5)));
+    assert_eq!(leaves(&store, &TenantId::hub()).await.len(), 3);
 }

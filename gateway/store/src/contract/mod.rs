@@ -2,18 +2,22 @@
 //!
 //! A backend's tests call [`store_contract!`](crate::store_contract) with an expression that makes a fresh, migrated
 //! store and whatever has to live as long as it; each case becomes a test of its own. The cases use fixed times and
-//! ids, so they need nothing but the store.
+//! ids, so they need nothing but the store. [`coordinator_contract!`](crate::coordinator_contract) is the same for a
+//! coordinator.
 
 // This is test code wherever it is compiled: a case that fails has to stop there and then.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
 
 pub mod administration;
+pub mod coordination;
 pub mod deliveries;
 pub mod given;
 pub mod intake;
 pub mod log;
 pub mod pages;
 pub mod reading;
+#[cfg(feature = "redis")]
+pub mod redis_server;
 #[cfg(feature = "postgres")]
 pub mod server;
 pub mod waiting;
@@ -45,7 +49,8 @@ macro_rules! store_contract {
                 the_same_body_under_the_key_is_the_same_exchange, the_same_business_key_is_a_new_version;
             log:
                 a_checkpoint_is_verified_by_its_key, a_seal_goes_on_where_the_last_one_ended,
-                an_empty_log_verifies, an_old_or_unfounded_seal_is_stale, leaves_are_dense_and_hashed,
+                a_witnessed_head_is_replaced_by_who_saw_it, an_empty_log_verifies, an_old_or_unfounded_seal_is_stale,
+                leaves_are_dense_and_hashed, tiles_hold_what_proofs_are_made_of,
                 verification_tells_how_far_it_is;
             pages:
                 a_receipt_comes_page_by_page, refused_rows_come_page_by_page;

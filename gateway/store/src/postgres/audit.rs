@@ -1,14 +1,17 @@
 //! The audit log: what is sealed of it, and what there is to read.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use tokio_postgres::Row;
 use tsunagi_core::id::TenantId;
+use tsunagi_core::merkle::{TILE, Tile};
 
 use super::columns::Columns;
 use super::pool::Tx;
 use super::tenancy::{Common, Tenancy};
-use crate::command::{Checkpoint, Leaf, Unsealed, VerifyFault};
+use crate::command::{Checkpoint, KeptSubtree, Leaf, Unsealed, VerifyFault};
 use crate::error::StoreError;
+use crate::keys::Hash;
 use crate::tables::{Found, Length, PAGE, Said, Seal, Stranger, count, edge, fits, limit, nanos};
 
 /// See [`crate::AuditLog::unsealed`].
@@ -32,7 +35,12 @@ pub(super) async fn unsealed(tx: &Tx, tenant: &TenantId, most: usize) -> Result<
         .await?;
     let oldest = rows.first().map(|row| row.time(1)).transpose()?;
     let leaves = rows.iter().take(most).map(|row| row.hash(0)).collect::<Result<_, _>>()?;
-    Ok(Unsealed { sealed, frontier, leaves, oldest })
+    let last = tx
+        .one("SELECT max(idx) FROM audit_subtrees WHERE tenant = $1 AND level = 1", &[&tenant.as_str()])
+        .await?;
+    let last: Option<i64> = last.map(|row| row.of(0)).transpose()?.flatten();
+    let subtrees = last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1);
+    Ok(Unsealed { sealed, frontier, leaves, oldest, subtrees })
 }
 
 /// See [`crate::AuditLog::append_seal`]. The head is locked: of two nodes that seal at once one comes second, and what
@@ -78,7 +86,7 @@ pub(super) async fn page(tx: &Tx, tenant: &TenantId, from: u64, most: usize) -> 
             &[&tenant.as_str(), &count(from)?, &limit(most)],
         )
         .await?;
-    let leaf = |row: &tokio_postgres::Row| {
+    let leaf = |row: &Row| {
         Ok(Leaf { index: row.number(0)?, bytes: row.of(1)?, hash: row.hash(2)? })
     };
     rows.iter().map(leaf).collect()
@@ -92,16 +100,67 @@ pub(super) async fn checkpoints(tx: &Tx, tenant: &TenantId) -> Result<Vec<Checkp
             &[&tenant.as_str()],
         )
         .await?;
-    let checkpoint = |row: &tokio_postgres::Row| {
-        Ok(Checkpoint {
-            size: row.number(0)?,
-            root: row.hash(1)?,
-            frontier: edge(row.of(2)?)?,
-            note: row.of(3)?,
-            sealed_at: row.time(4)?,
-        })
-    };
     rows.iter().map(checkpoint).collect()
+}
+
+/// See [`crate::AuditLog::newest_checkpoint`].
+pub(super) async fn newest_checkpoint(tx: &Tx, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
+    let row = tx
+        .one(
+            "SELECT size, root, frontier, note, sealed_at FROM checkpoints WHERE tenant = $1 ORDER BY size DESC LIMIT 1",
+            &[&tenant.as_str()],
+        )
+        .await?;
+    row.as_ref().map(checkpoint).transpose()
+}
+
+fn checkpoint(row: &Row) -> Result<Checkpoint, StoreError> {
+    Ok(Checkpoint {
+        size: row.number(0)?,
+        root: row.hash(1)?,
+        frontier: edge(row.of(2)?)?,
+        note: row.of(3)?,
+        sealed_at: row.time(4)?,
+    })
+}
+
+/// See [`crate::AuditLog::keep_subtrees`]. Two nodes that seal at once keep the same; in one order, so that neither waits
+/// for the other.
+pub(super) async fn keep_subtrees(tx: &Tx, tenant: &TenantId, subtrees: &[KeptSubtree]) -> Result<(), StoreError> {
+    let kept: BTreeMap<(u32, u64), Hash> =
+        subtrees.iter().map(|subtree| ((subtree.level, subtree.index), subtree.root)).collect();
+    let levels: Vec<i64> = kept.keys().map(|(level, _)| i64::from(*level)).collect();
+    let places = kept.keys().map(|(_, index)| count(*index)).collect::<Result<Vec<_>, _>>()?;
+    let roots: Vec<&[u8]> = kept.values().map(|root| &root[..]).collect();
+    tx.execute(
+        "INSERT INTO audit_subtrees (tenant, level, idx, root)
+         SELECT $1, * FROM unnest($2::bigint[], $3::bigint[], $4::bytea[])
+         ON CONFLICT (tenant, level, idx) DO UPDATE SET root = excluded.root",
+        &[&tenant.as_str(), &levels, &places, &roots],
+    )
+    .await
+    .map(drop)
+}
+
+/// See [`crate::AuditLog::tile`].
+pub(super) async fn tile(tx: &Tx, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+    let from = tile.index.saturating_mul(TILE);
+    let (from, end) = (count(from)?, count(from.saturating_add(TILE))?);
+    let rows = match i64::from(tile.level) {
+        0 => {
+            let sql = "SELECT hash FROM audit_leaves WHERE tenant = $1 AND idx >= $2 AND idx < $3 ORDER BY idx";
+            tx.query(sql, &[&tenant.as_str(), &from, &end]).await?
+        }
+        level => {
+            tx.query(
+                "SELECT root FROM audit_subtrees WHERE tenant = $1 AND level = $2 AND idx >= $3 AND idx < $4
+                 ORDER BY idx",
+                &[&tenant.as_str(), &level, &from, &end],
+            )
+            .await?
+        }
+    };
+    rows.iter().map(|row| row.hash(0)).collect()
 }
 
 /// See [`crate::StoreAdmin::logs`].
@@ -130,7 +189,7 @@ pub(super) async fn said(tx: &Tx, common: &Common, tenant: &TenantId) -> Result<
             &[&tenant.as_str()],
         )
         .await?;
-    let seal = |row: &tokio_postgres::Row| {
+    let seal = |row: &Row| {
         Ok::<_, StoreError>(Seal { size: row.number(0)?, root: row.of(1)?, frontier: row.of(2)?, note: row.of(3)? })
     };
     let seals = seals.iter().map(seal).collect::<Result<VecDeque<_>, _>>()?;
@@ -146,7 +205,7 @@ pub(super) async fn found(tx: &Tx, tenant: &TenantId, from: u64, end: u64) -> Re
             &[&tenant.as_str(), &count(from)?, &count(end)?, &limit(PAGE)],
         )
         .await?;
-    let found = |row: &tokio_postgres::Row| {
+    let found = |row: &Row| {
         Ok(Found { index: row.number(0)?, bytes: row.of(1)?, hash: row.of(2)?, seal: row.of(3)? })
     };
     rows.iter().map(found).collect()

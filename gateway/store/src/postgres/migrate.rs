@@ -12,9 +12,10 @@ use crate::error::StoreError;
 const STEPS: &[(i64, i64, &str)] = &[(1, 1, include_str!("migrations/0001_tables.sql"))];
 
 /// Tables of a tenant's rows.
-const OF_TENANTS: [&str; 12] = [
+const OF_TENANTS: [&str; 14] = [
     "audit_leaves",
     "audit_lengths",
+    "audit_subtrees",
     "checkpoints",
     "deliveries",
     "directives",
@@ -25,6 +26,7 @@ const OF_TENANTS: [&str; 12] = [
     "subjects",
     "tenant_keys",
     "waiting_identifiers",
+    "waiting_rows",
 ];
 
 /// Tables of which it may be asked whose rows there are.
@@ -96,7 +98,7 @@ async fn steps(tx: &Tx, common: &Common, hub: &TenantId) -> Result<(), StoreErro
 fn walls() -> String {
     let mut sql = String::new();
     let own = "tenant = current_setting('tsunagi.tenant', true)";
-    for table in OF_TENANTS.iter().chain(&["waiting_rows"]) {
+    for table in OF_TENANTS {
         wall(&mut sql, table);
         sql.push_str(&format!("CREATE POLICY of_tenant ON {table} USING ({own}) WITH CHECK ({own});"));
     }

@@ -29,6 +29,7 @@ mod tenancy;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod witness;
 
 pub use pool::Server;
 pub use store::PostgresStore;

@@ -21,7 +21,7 @@ use crate::tables::{LeafContent, SealedDirective, StateWord, count, limit, nanos
 macro_rules! view {
     ($rest:literal) => {
         concat!(
-            "SELECT tenant, delivery, channel, record, version, exchange, number, state, attempts, next_at, last_outcome ",
+            "SELECT tenant, delivery, channel, record, version, exchange, number, state, attempts, next_at, last_outcome, leaf ",
             "FROM deliveries ",
             $rest
         )
@@ -91,7 +91,8 @@ pub(super) async fn claimed(
     let rows = tx
         .query(
             "SELECT d.tenant, d.delivery, d.channel, d.record, d.version, d.exchange, d.number, d.state, d.attempts,
-                    d.next_at, d.last_outcome, v.record, v.version, v.recorded_at, v.sender, v.sealed, d.subject
+                    d.next_at, d.last_outcome, d.leaf, v.record, v.version, v.recorded_at, v.sender, v.sealed,
+                    d.subject
              FROM deliveries d
              JOIN record_versions v ON v.tenant = d.tenant AND v.record = d.record AND v.version = d.version
              WHERE d.tenant = $1 AND v.tenant = $1 AND d.batch = $2 AND d.batch IS NOT NULL AND d.state = 'pending'
@@ -99,7 +100,7 @@ pub(super) async fn claimed(
             &[&tenant.as_str(), &batch.as_str()],
         )
         .await?;
-    let names = rows.iter().map(|row| row.of::<&str>(16)).collect::<Result<BTreeSet<_>, _>>()?;
+    let names = rows.iter().map(|row| row.of::<&str>(17)).collect::<Result<BTreeSet<_>, _>>()?;
     let names: Vec<&str> = names.into_iter().collect();
     let subjects = tx
         .query(
@@ -119,12 +120,12 @@ pub(super) async fn claimed(
     let mut all = Vec::with_capacity(rows.len());
     for row in &rows {
         let subject = people
-            .get(&row.word::<SubjectKey>(16)?)
+            .get(&row.word::<SubjectKey>(17)?)
             .ok_or_else(|| StoreError::Corrupt("a delivery names no subject".to_owned()))?;
         let directives = stated.get(&subject.key).map_or(&[][..], Vec::as_slice);
         all.push(Claimed {
             delivery: view(row)?,
-            record: read_record(row, 11)?.open(tenant, subject)?,
+            record: read_record(row, 12)?.open(tenant, subject)?,
             subject_version: subject.version,
             non_disclosure: subject.non_disclosure(),
             directives: open_directives(tenant, subject, directives)?,
@@ -149,10 +150,11 @@ pub(super) async fn settle(
             SettledState::Released => (DeliveryState::Pending, None, 1),
             SettledState::RetryAt(at) => (DeliveryState::Pending, Some(nanos(at)), 0),
         };
+        let leaf = count(tenancy.head.length.size + leaves.len() as u64)?;
         let changed = tx
             .execute(
                 "UPDATE deliveries SET state = $4, next_at = coalesce($5, next_at), last_outcome = $6,
-                                       attempts = attempts - $7, batch = NULL, lease_until = NULL
+                                       attempts = attempts - $7, leaf = $8, batch = NULL, lease_until = NULL
                  WHERE tenant = $1 AND delivery = $2 AND batch = $3 AND state = 'pending'",
                 &[
                     &tenant.as_str(),
@@ -162,6 +164,7 @@ pub(super) async fn settle(
                     &next_at,
                     &settlement.outcome,
                     &untried,
+                    &leaf,
                 ],
             )
             .await?;
@@ -252,5 +255,6 @@ fn view(row: &Row) -> Result<DeliveryView, StoreError> {
         attempts: row.number(8)?,
         next_at: row.time(9)?,
         last_outcome: row.of(10)?,
+        leaf: row.of::<Option<i64>>(11)?.and_then(|leaf| u64::try_from(leaf).ok()),
     })
 }

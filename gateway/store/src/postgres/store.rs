@@ -8,6 +8,7 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
+use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
@@ -15,10 +16,10 @@ use super::columns::Columns;
 use super::group::{Answer, Command, Group};
 use super::pool::{Connections, EVERY_LOG, Scope, Server};
 use super::tenancy::Common;
-use super::{admin, audit, coverage, directives, exchanges, held, links, migrate, outbox};
+use super::{admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, witness};
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -254,6 +255,33 @@ impl AuditLog for PostgresStore {
 
     async fn append_seal(&self, tenant: &TenantId, checkpoint: Checkpoint) -> Result<(), StoreError> {
         write!(self, of(tenant), tx => audit::append_seal(&tx, &self.common, tenant, &checkpoint))
+    }
+
+    async fn keep_subtrees(&self, tenant: &TenantId, subtrees: Vec<KeptSubtree>) -> Result<(), StoreError> {
+        write!(self, of(tenant), tx => audit::keep_subtrees(&tx, tenant, &subtrees))
+    }
+
+    async fn tile(&self, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+        read!(self, of(tenant), tx => audit::tile(&tx, tenant, tile))
+    }
+
+    async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
+        read!(self, of(tenant), tx => audit::newest_checkpoint(&tx, tenant))
+    }
+
+    async fn witnessed(&self, log: &str) -> Result<Option<WitnessedHead>, StoreError> {
+        read!(self, Scope::default(), tx => witness::witnessed(&tx, log))
+    }
+
+    async fn witness(
+        &self,
+        log: &str,
+        seen: Option<WitnessedHead>,
+        head: WitnessedHead,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let hub = TenantId::hub();
+        write!(self, of(&hub), tx => witness::witness(&tx, &self.common, log, (seen, head), &event))
     }
 
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {

@@ -1,11 +1,12 @@
 //! The audit log: leaves, its length, and what is sealed of it.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 use tsunagi_core::id::TenantId;
+use tsunagi_core::merkle::{TILE, Tile};
 
 use super::convert::{Columns, count, limit, nanos};
 use super::session::{Session, Tenancy};
-use crate::command::{Checkpoint, Leaf, Unsealed};
+use crate::command::{Checkpoint, KeptSubtree, Leaf, Unsealed};
 use crate::error::StoreError;
 use crate::keys::{Hash, TenantKeys};
 use crate::tables::{LeafContent, Length, Tables, edge, fits};
@@ -75,7 +76,11 @@ pub(super) fn unsealed(session: &Session<'_>, tenant: &TenantId, most: usize) ->
             leaves.push(row.hash(0)?);
         }
     }
-    Ok(Unsealed { sealed, frontier, leaves, oldest })
+    let mut last =
+        session.conn.prepare_cached("SELECT max(idx) FROM audit_subtrees WHERE tenant = ?1 AND level = 1")?;
+    let last: Option<i64> = last.query_row([tenant.as_str()], |row| row.get(0))?;
+    let subtrees = last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1);
+    Ok(Unsealed { sealed, frontier, leaves, oldest, subtrees })
 }
 
 /// See [`crate::AuditLog::append_seal`].
@@ -108,6 +113,45 @@ pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Check
     Ok(())
 }
 
+/// See [`crate::AuditLog::keep_subtrees`].
+pub(super) fn keep_subtrees(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    subtrees: &[KeptSubtree],
+) -> Result<(), StoreError> {
+    let mut insert = session.conn.prepare_cached(
+        "INSERT INTO audit_subtrees (tenant, level, idx, root) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant, level, idx) DO UPDATE SET root = excluded.root",
+    )?;
+    for KeptSubtree { level, index, root } in subtrees {
+        insert.execute((tenant.as_str(), level, count(*index)?, root))?;
+    }
+    Ok(())
+}
+
+/// See [`crate::AuditLog::tile`].
+pub(super) fn tile(session: &Session<'_>, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+    let from = tile.index.saturating_mul(TILE);
+    let (from, end) = (count(from)?, count(from.saturating_add(TILE))?);
+    let hashes = if tile.level == 0 {
+        session
+            .conn
+            .prepare_cached("SELECT hash FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx")?
+            .query_map((tenant.as_str(), from, end), |row| row.hash(0))?
+            .collect::<Result<_, _>>()?
+    } else {
+        session
+            .conn
+            .prepare_cached(
+                "SELECT root FROM audit_subtrees WHERE tenant = ?1 AND level = ?2 AND idx >= ?3 AND idx < ?4
+                 ORDER BY idx",
+            )?
+            .query_map((tenant.as_str(), tile.level, from, end), |row| row.hash(0))?
+            .collect::<Result<_, _>>()?
+    };
+    Ok(hashes)
+}
+
 /// See [`crate::AuditLog::audit_page`].
 pub(super) fn page(session: &Session<'_>, tenant: &TenantId, from: u64, most: usize) -> Result<Vec<Leaf>, StoreError> {
     let mut select = session.conn.prepare_cached(
@@ -119,6 +163,15 @@ pub(super) fn page(session: &Session<'_>, tenant: &TenantId, from: u64, most: us
     Ok(leaves.collect::<Result<_, _>>()?)
 }
 
+/// See [`crate::AuditLog::newest_checkpoint`].
+pub(super) fn newest_checkpoint(session: &Session<'_>, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT size, root, frontier, note, sealed_at FROM checkpoints WHERE tenant = ?1 ORDER BY size DESC LIMIT 1",
+    )?;
+    let mut rows = select.query([tenant.as_str()])?;
+    rows.next()?.map(checkpoint).transpose()
+}
+
 /// See [`crate::AuditLog::checkpoints`].
 pub(super) fn checkpoints(session: &Session<'_>, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
     let mut select = session.conn.prepare_cached(
@@ -127,15 +180,19 @@ pub(super) fn checkpoints(session: &Session<'_>, tenant: &TenantId) -> Result<Ve
     let mut rows = select.query([tenant.as_str()])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        all.push(Checkpoint {
-            size: row.number(0)?,
-            root: row.hash(1)?,
-            frontier: edge(&row.get::<_, Vec<u8>>(2)?)?,
-            note: row.get(3)?,
-            sealed_at: row.time(4)?,
-        });
+        all.push(checkpoint(row)?);
     }
     Ok(all)
+}
+
+fn checkpoint(row: &Row<'_>) -> Result<Checkpoint, StoreError> {
+    Ok(Checkpoint {
+        size: row.number(0)?,
+        root: row.hash(1)?,
+        frontier: edge(&row.get::<_, Vec<u8>>(2)?)?,
+        note: row.get(3)?,
+        sealed_at: row.time(4)?,
+    })
 }
 
 /// See [`crate::StoreAdmin::logs`].

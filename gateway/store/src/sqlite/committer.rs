@@ -156,10 +156,11 @@ where
 }
 
 struct Writer {
+    // Its connection is closed before the one that writes, which is the last and leaves no log behind.
+    wal: WriteAheadLog,
     conn: Connection,
     common: Arc<Common>,
     readers: Option<Weak<Readers>>,
-    wal: WriteAheadLog,
     commits: Arc<AtomicU64>,
     /// What the database's version was with the last transaction.
     seen_version: Cell<i64>,

@@ -11,6 +11,7 @@ const STEPS: &[(i64, &str)] = &[
     (1, include_str!("migrations/0001_tables.sql")),
     (2, include_str!("migrations/0002_coverage.sql")),
     (3, include_str!("migrations/0003_pages.sql")),
+    (4, include_str!("migrations/0004_proofs.sql")),
 ];
 
 /// The version these sources write.

@@ -34,5 +34,6 @@ mod tests;
 mod verify;
 mod waiting;
 mod wal;
+mod witness;
 
 pub use store::SqliteStore;

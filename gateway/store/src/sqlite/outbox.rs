@@ -107,7 +107,7 @@ pub(super) fn settle(
     let mut settled = 0;
     let mut update = session.conn.prepare_cached(
         "UPDATE deliveries SET state = ?4, next_at = coalesce(?5, next_at), last_outcome = ?6, attempts = attempts - ?7,
-                               batch = NULL, lease_until = NULL
+                               leaf = ?8, batch = NULL, lease_until = NULL
          WHERE tenant = ?1 AND delivery = ?2 AND batch = ?3 AND state = 'pending'",
     )?;
     for settlement in settlements {
@@ -124,6 +124,7 @@ pub(super) fn settle(
             next_at,
             &settlement.outcome,
             untried,
+            count(leaves.next())?,
         ))?;
         if changed > 0 {
             leaves.append(&settlement.event)?;
@@ -163,7 +164,7 @@ pub(super) fn of_batch(
     batch: &BatchId,
 ) -> Result<Vec<DeliveryView>, StoreError> {
     let mut select = session.conn.prepare_cached(concat!(
-        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome ",
+        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome, leaf ",
         "FROM deliveries INDEXED BY deliveries_by_batch ",
         "WHERE tenant = ?1 AND batch = ?2 AND batch IS NOT NULL AND state = 'pending' ORDER BY ordinal",
     ))?;
@@ -177,7 +178,8 @@ pub(super) fn list(
     tenant: &TenantId,
     filter: &DeliveryFilter,
 ) -> Result<Vec<DeliveryView>, StoreError> {
-    let columns = "tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome";
+    let columns =
+        "tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome, leaf";
     let found = match filter.state {
         Some(state) => session
             .conn
@@ -204,7 +206,7 @@ pub(super) fn one(
     id: &DeliveryId,
 ) -> Result<Option<DeliveryView>, StoreError> {
     let mut select = session.conn.prepare_cached(concat!(
-        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome ",
+        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome, leaf ",
         "FROM deliveries WHERE tenant = ?1 AND delivery = ?2",
     ))?;
     Ok(select.query_row((tenant.as_str(), id.as_str()), view).optional()?)
@@ -219,7 +221,7 @@ pub(super) fn of_rows(
     last: u64,
 ) -> Result<Vec<DeliveryView>, StoreError> {
     let mut select = session.conn.prepare_cached(concat!(
-        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome ",
+        "SELECT tenant, delivery, channel, record, version, exchange, row, state, attempts, next_at, last_outcome, leaf ",
         "FROM deliveries WHERE exchange = ?1 AND row > ?2 AND row <= ?3 ORDER BY row, ordinal",
     ))?;
     let found = select.query_map((id.as_str(), count(after)?, count(last)?), view)?;
@@ -239,5 +241,6 @@ fn view(row: &Row<'_>) -> rusqlite::Result<DeliveryView> {
         attempts: row.number(8)?,
         next_at: row.time(9)?,
         last_outcome: row.get(10)?,
+        leaf: row.get::<_, Option<i64>>(11)?.and_then(|leaf| u64::try_from(leaf).ok()),
     })
 }

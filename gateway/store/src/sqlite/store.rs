@@ -10,16 +10,17 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::coverage::{Coverage, CoverageLine};
 use tsunagi_core::exchange::{DeliveryView, Exchange};
 use tsunagi_core::id::{BatchId, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, SubjectKey, TenantId};
+use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
-use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify};
+use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify, witness};
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -279,14 +280,45 @@ impl AuditLog for SqliteStore {
         self.write(move |session| audit::append_seal(session, &tenant, &checkpoint)).await
     }
 
+    async fn keep_subtrees(&self, tenant: &TenantId, subtrees: Vec<KeptSubtree>) -> Result<(), StoreError> {
+        let tenant = tenant.clone();
+        self.write(move |session| audit::keep_subtrees(session, &tenant, &subtrees)).await
+    }
+
+    async fn tile(&self, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |session| audit::tile(session, &tenant, tile)).await
+    }
+
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |session| audit::page(session, &tenant, from, limit)).await
     }
 
+    async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
+        let tenant = tenant.clone();
+        self.read(move |session| audit::newest_checkpoint(session, &tenant)).await
+    }
+
     async fn checkpoints(&self, tenant: &TenantId) -> Result<Vec<Checkpoint>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |session| audit::checkpoints(session, &tenant)).await
+    }
+
+    async fn witnessed(&self, log: &str) -> Result<Option<WitnessedHead>, StoreError> {
+        let log = log.to_owned();
+        self.read(move |session| witness::witnessed(session, &log)).await
+    }
+
+    async fn witness(
+        &self,
+        log: &str,
+        seen: Option<WitnessedHead>,
+        head: WitnessedHead,
+        event: AuditEvent,
+    ) -> Result<u64, StoreError> {
+        let log = log.to_owned();
+        self.write(move |session| witness::witness(session, &log, seen, head, &event)).await
     }
 
     async fn verify(

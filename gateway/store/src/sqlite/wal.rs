@@ -1,7 +1,13 @@
 //! The write-ahead log: when it goes back into the database, so that it begins anew instead of growing.
+//!
+//! Nearly all of it is copied by a thread of its own while commits go on. What was committed meanwhile, and the beginning
+//! anew, are left to the thread that writes: nobody else can be certain that nothing is added.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -18,6 +24,8 @@ pub(super) struct WriteAheadLog {
     due_at: u64,
     /// How many commits ago the readers' views were closed.
     views_since: u64,
+    /// `None` for a database in memory, which has no such log.
+    copier: Option<Copier>,
 }
 
 impl WriteAheadLog {
@@ -29,46 +37,130 @@ impl WriteAheadLog {
             now.store(u64::from(pages.unsigned_abs()), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { pages, due_at: MOST_PAGES, views_since: 0 })
+        let file = conn.path().filter(|path| !path.is_empty());
+        let copier = file.map(|path| Copier::start(Path::new(path))).transpose()?;
+        Ok(Self { pages, due_at: MOST_PAGES, views_since: 0, copier })
     }
 
-    /// Writes it back if it is long enough, and lets readers see the newest state now and then.
+    /// Lets it be written back if it is long enough, and readers see the newest state now and then.
     pub(super) fn look_after(&mut self, conn: &Connection, readers: Option<&Readers>) {
         self.views_since += 1;
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages >= self.due_at {
-            let begins_anew = write_back(conn, readers).unwrap_or_else(|error| {
-                // What is in the log stays durable there.
-                tracing::error!(%error, "the write-ahead log cannot be written back");
-                false
-            });
-            // Where somebody still reads from it, it goes on growing for a while.
-            self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
-            self.views_since = 0;
-        } else if self.views_since >= VIEWS_LAST {
+        if let Some(copier) = self.copier.as_mut().filter(|_| pages >= self.due_at) {
+            match copier.step() {
+                Step::Rests => {
+                    // Nothing is copied beyond what the oldest view shows.
+                    readers.map(Readers::close_views);
+                    self.views_since = 0;
+                    copier.begin();
+                }
+                Step::Copies => {}
+                Step::Ends => {
+                    let begins_anew = begin_anew(conn, readers).unwrap_or_else(|error| {
+                        // What is in the log stays durable there.
+                        tracing::error!(%error, "the write-ahead log cannot be written back");
+                        false
+                    });
+                    // Where somebody still reads from it, it goes on growing for a while.
+                    self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
+                    self.views_since = 0;
+                }
+            }
+        }
+        if self.views_since >= VIEWS_LAST {
             readers.map(Readers::close_views);
             self.views_since = 0;
         }
     }
 }
 
+/// The thread that copies the log into the database.
+struct Copier {
+    is_at_work: bool,
+    /// Dropped before the thread is waited for: that ends it.
+    begin: Option<Sender<()>>,
+    done: Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Where a copy stands. It ends once.
+enum Step {
+    Copies,
+    Ends,
+    Rests,
+}
+
+impl Copier {
+    fn start(path: &Path) -> Result<Self, StoreError> {
+        let conn = Connection::open(path)?;
+        // What was copied is on disk before the log may begin anew.
+        conn.execute_batch("PRAGMA synchronous = FULL;")?;
+        let (begin, begun) = channel::<()>();
+        let (finish, done) = channel();
+        let copy = move || {
+            while begun.recv().is_ok() {
+                if let Err(error) = checkpoint(&conn, "PRAGMA wal_checkpoint(PASSIVE)") {
+                    tracing::error!(%error, "the write-ahead log cannot be copied");
+                }
+                if finish.send(()).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("tsunagi-wal".to_owned()).spawn(copy);
+        let thread = thread.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { is_at_work: false, begin: Some(begin), done, thread: Some(thread) })
+    }
+
+    fn begin(&mut self) {
+        // If the thread is gone the copy ends at once, and the writer does all of it.
+        self.is_at_work = true;
+        if self.begin.as_ref().is_none_or(|begin| begin.send(()).is_err()) {
+            tracing::error!("the thread that copies the write-ahead log has ended");
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        if !self.is_at_work {
+            return Step::Rests;
+        }
+        if self.done.try_recv() == Err(TryRecvError::Empty) {
+            return Step::Copies;
+        }
+        self.is_at_work = false;
+        Step::Ends
+    }
+}
+
+impl Drop for Copier {
+    fn drop(&mut self) {
+        self.begin = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that copies the write-ahead log ended in a panic");
+        }
+    }
+}
+
 /// True if the next transaction can begin the log anew. That takes two steps: while there is something in the log that is
 /// not in the database, every new view needs the log; once all is written back, none does, and the old ones are closed.
-fn write_back(conn: &Connection, readers: Option<&Readers>) -> Result<bool, StoreError> {
+fn begin_anew(conn: &Connection, readers: Option<&Readers>) -> Result<bool, StoreError> {
     let close_views = || readers.map(Readers::close_views);
-    let is_busy = |mode: &str| conn.prepare_cached(mode)?.query_row([], |row| row.get::<_, bool>(0));
     close_views();
-    is_busy("PRAGMA wal_checkpoint(PASSIVE)")?;
+    checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")?;
     close_views();
     conn.busy_timeout(READERS_TAKE)?;
-    let busy = is_busy("PRAGMA wal_checkpoint(RESTART)");
+    let busy = checkpoint(conn, "PRAGMA wal_checkpoint(RESTART)");
     conn.busy_timeout(BUSY)?;
     Ok(!busy?)
 }
 
-/// A page that every transaction changes goes from the log into the database once for all of these. Whoever writes waits
-/// meanwhile: four times as many would be four times the wait, and not worth it.
-const MOST_PAGES: u64 = 1000;
+/// True if somebody was in the way.
+fn checkpoint(conn: &Connection, statement: &str) -> Result<bool, StoreError> {
+    Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?)
+}
+
+/// A page that every transaction changes goes from the log into the database once for all of these.
+const MOST_PAGES: u64 = 2000;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
 const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.

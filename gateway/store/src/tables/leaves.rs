@@ -80,6 +80,11 @@ impl<'t, T: Tables> Leaves<'t, T> {
         Ok(index)
     }
 
+    /// The index that the next leaf will have.
+    pub(crate) fn next(&self) -> u64 {
+        self.length.size
+    }
+
     /// Keeps the new length.
     pub(crate) fn close(self) {
         self.tables.set_length(self.length);

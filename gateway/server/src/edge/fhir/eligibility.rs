@@ -94,11 +94,10 @@ pub(in crate::edge) async fn answer(
         return Err(Refused(Refusal::NotAvailable));
     }
     let tenant = parts.first().ok_or(Refused(Refusal::Internal))?.channel.tenant.clone();
-    Ok(answer::json(
-        StatusCode::OK,
-        MEDIA_TYPE,
-        &response(&call, &tables, &request, serviced, &rights, tenant.as_str()),
-    ))
+    let body = response(&call, &tables, &request, serviced, &rights, tenant.as_str());
+    let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &body);
+    answer::tell_leaves(&mut response, answer::leaves_of(&parts));
+    Ok(response)
 }
 
 /// From when until when a right holds, both days inclusive; an end that is not whole counts by its bounds.

@@ -65,8 +65,11 @@ pub(in crate::edge) async fn search(
         }
         (None, None) => return Err(query_needs_subject()),
     };
+    let leaves = answer::leaves_of(&parts);
     let found = join(parts)?;
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &found))
+    let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &found);
+    answer::tell_leaves(&mut response, leaves);
+    Ok(response)
 }
 
 /// Reads one record.
@@ -100,8 +103,11 @@ pub(in crate::edge) async fn one(
         Some(sign_in) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, Some(&Envelope::Single)).await?,
         None => look_up(&gateway, &call, &inquiry, &SubjectRef::Record(id.clone()), Some(&Envelope::Single)).await?,
     };
+    let leaves = answer::leaves_of(&parts);
     let part = parts.into_iter().next().ok_or(Refused(Refusal::NotAvailable))?;
-    Ok(answer::bytes_of(StatusCode::OK, MEDIA_TYPE, part.into_bytes()?))
+    let mut response = answer::bytes_of(StatusCode::OK, MEDIA_TYPE, part.into_bytes()?);
+    answer::tell_leaves(&mut response, leaves);
+    Ok(response)
 }
 
 /// Which way an answer to this caller would go.

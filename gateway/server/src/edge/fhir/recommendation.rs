@@ -65,11 +65,14 @@ pub(in crate::edge) async fn search(
         .filter_map(|part| writer.resource(part))
         .map(|resource| json!({ "resource": resource, "search": { "mode": "match" } }))
         .collect();
+    let leaves = if entries.is_empty() { None } else { answer::leaves_of(&parts) };
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": entries.len() });
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {
         members.insert("entry".to_owned(), Value::Array(entries));
     }
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle))
+    let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &bundle);
+    answer::tell_leaves(&mut response, leaves);
+    Ok(response)
 }
 
 /// What is asked.

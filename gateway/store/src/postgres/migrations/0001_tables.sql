@@ -180,6 +180,8 @@ CREATE TABLE deliveries (
     last_outcome TEXT,
     batch        TEXT COLLATE "C",
     lease_until  BIGINT,
+    -- The leaf of the last attempt.
+    leaf         BIGINT,
     PRIMARY KEY (tenant, delivery),
     UNIQUE (tenant, subject, channel, place)
 ) PARTITION BY HASH (tenant);
@@ -224,3 +226,19 @@ CREATE TABLE checkpoints (
     sealed_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, size)
 ) PARTITION BY HASH (tenant);
+
+-- What proofs are made of: the roots of complete subtrees of 256 leaves (level 1), of 65,536 (level 2), and so on.
+CREATE TABLE audit_subtrees (
+    tenant TEXT COLLATE "C" NOT NULL,
+    level  BIGINT NOT NULL,
+    idx    BIGINT NOT NULL,
+    root   BYTEA  NOT NULL,
+    PRIMARY KEY (tenant, level, idx)
+) PARTITION BY HASH (tenant);
+
+-- The logs of others that this hub is a witness of: the head that was cosigned last.
+CREATE TABLE witnessed (
+    log  TEXT COLLATE "C" PRIMARY KEY,
+    size BIGINT NOT NULL,
+    root BYTEA  NOT NULL
+);

@@ -6,9 +6,10 @@ use crate::postgres::pool::{EVERY_LOG, Scope};
 use crate::{Note, Store, StoreError};
 
 /// Every table with a tenant's rows.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 15] = [
     "audit_leaves",
     "audit_lengths",
+    "audit_subtrees",
     "checkpoints",
     "deliveries",
     "directives",
@@ -37,6 +38,8 @@ async fn fill(store: &Shared) {
         };
         store.link_subject(&tenant, &recipient(1), "issuer", "sub", link, event(1)).await.unwrap();
         seal(store, &tenant, 9).await;
+        let subtree = crate::KeptSubtree { level: 1, index: 0, root: [1; 32] };
+        store.keep_subtrees(&tenant, vec![subtree]).await.unwrap();
     }
 }
 

@@ -231,6 +231,13 @@ async fn everything(store: &Shared) {
 
     seal(store, &aoi(), 3).await;
     store.checkpoints(&aoi()).await.unwrap();
+    store.newest_checkpoint(&aoi()).await.unwrap();
+    store.keep_subtrees(&aoi(), vec![crate::KeptSubtree { level: 1, index: 0, root: [1; 32] }]).await.unwrap();
+    for level in [0, 1] {
+        store.tile(&aoi(), tsunagi_core::merkle::Tile { level, index: 0 }).await.unwrap();
+    }
+    let head = crate::WitnessedHead { size: 1, root: [1; 32] };
+    store.witness("log", None, head, event()).await.unwrap();
     store.audit_page(&aoi(), 0, 9).await.unwrap();
     store.verify(&aoi(), &signer().public_key(), &|_| ()).await.unwrap();
     store.import_registry(RegistryEntries::default(), event()).await.unwrap();

@@ -1,67 +1,17 @@
-//! `tsunagi audit`
+//! `tsunagi audit verify` on a store: with its keys each leaf is checked by itself.
 
 use std::collections::BTreeSet;
 
-use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tsunagi_core::id::TenantId;
 use tsunagi_store::{Verdict, VerifyFault};
 
-use super::output::{at, write_line};
-use super::{CommandFault, Context, Output};
+use crate::commands::{CommandFault, Context, Output, write_line};
 use crate::gateway::open_signer;
 
-/// `tsunagi audit …`
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Re-read every log: each leaf, each checkpoint; names the first leaf that is not as it was written
-    #[command(after_help = "Example:\n  tsunagi audit verify")]
-    Verify {
-        /// Only this tenant's log (`hub` for the hub's own)
-        #[arg(long, value_name = "TENANT")]
-        tenant: Option<TenantId>,
-    },
-    /// The events of one log
-    #[command(after_help = "Example:\n  tsunagi audit show --tenant aoi --from 0 --limit 20")]
-    Show {
-        /// The tenant (`hub` for the hub's own log)
-        #[arg(long, value_name = "TENANT")]
-        tenant: TenantId,
-        /// From this leaf on
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// At most so many
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-    },
-}
-
-/// Runs the command.
-pub(crate) async fn run(context: &Context, command: AuditCommand) -> Result<(), CommandFault> {
-    match command {
-        AuditCommand::Verify { tenant } => verify(context, tenant).await,
-        AuditCommand::Show { tenant, from, limit } => {
-            let leaves = context.store().await?.audit_page(&tenant, from, limit).await?;
-            let events: Vec<Value> = leaves
-                .iter()
-                .map(|leaf| {
-                    let event: Value = serde_json::from_slice(&leaf.bytes).unwrap_or(Value::Null);
-                    json!({ "leaf": leaf.index, "hash": hex::encode(leaf.hash), "event": event })
-                })
-                .collect();
-            context.output.print(&events, |events| {
-                events
-                    .iter()
-                    .map(|event| format!("{} {}", at(event, "/leaf"), at(event, "/event")))
-                    .collect::<Vec<_>>()
-                    .join("\n")
-            })
-        }
-    }
-}
-
-async fn verify(context: &Context, only: Option<TenantId>) -> Result<(), CommandFault> {
+/// Re-reads every log, or one.
+pub(super) async fn verify(context: &Context, only: Option<TenantId>) -> Result<(), CommandFault> {
     let store = context.store().await?;
     let public_key = open_signer(&context.config()?)?.public_key();
     let tenants = match only {
