@@ -140,7 +140,8 @@ async fn every_receipt_that_was_given_outlives_a_kill_once_on_a_server() {
     let lines: Vec<&str> = written.lines().filter(of_backend).collect();
     std::fs::write(&file, lines.join("\n").replace("[store]\n", &server)).unwrap();
     let store = open_store(&config_of(hub, &[])).await.unwrap();
-    let event = AuditEvent::new(jiff::Timestamp::UNIX_EPOCH, Action::RegistryImported, EventOutcome::Done, Agent::default());
+    let event =
+        AuditEvent::new(jiff::Timestamp::UNIX_EPOCH, Action::RegistryImported, EventOutcome::Done, Agent::default());
     store.import_registry(registry, event).await.unwrap();
     drop(store);
     outlives_kills(hub).await;

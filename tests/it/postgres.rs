@@ -37,8 +37,7 @@ async fn the_server_proves_its_name_or_is_not_spoken_to() {
     let (ca, other) = (Ca::root("databases", now), Ca::root("other databases", now));
     let server_auth = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let pair = ca.leaf(&Leaf { purposes: server_auth, dns: Some("localhost"), ..Leaf::good(7) });
-    let (certificate, key) =
-        (server.write("server.pem", &pair.certificate), server.write("server.key", &pair.key));
+    let (certificate, key) = (server.write("server.pem", &pair.certificate), server.write("server.key", &pair.key));
     // Nobody gets in without TLS.
     std::fs::write(server.data().join("pg_hba.conf"), "hostssl all all all trust\n").unwrap();
     server.start(&[

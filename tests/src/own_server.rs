@@ -104,7 +104,11 @@ impl OwnServer {
 
 impl Drop for OwnServer {
     fn drop(&mut self) {
-        let stopped = self.command("pg_ctl").arg(format!("--pgdata={}", self.data().display())).args(["-m", "immediate", "stop"]).output();
+        let stopped = self
+            .command("pg_ctl")
+            .arg(format!("--pgdata={}", self.data().display()))
+            .args(["-m", "immediate", "stop"])
+            .output();
         drop(stopped);
     }
 }

@@ -20,11 +20,7 @@ pub struct PostgresConfig {
 
 impl PostgresConfig {
     /// `None` where the store is a file.
-    pub(super) fn check(
-        raw: &RawStore,
-        at: &impl Fn(&Path) -> PathBuf,
-        faults: &mut Vec<ConfigFault>,
-    ) -> Option<Self> {
+    pub(super) fn check(raw: &RawStore, at: &impl Fn(&Path) -> PathBuf, faults: &mut Vec<ConfigFault>) -> Option<Self> {
         match raw.backend.as_str() {
             "postgres" => {}
             "sqlite" => {

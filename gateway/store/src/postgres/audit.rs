@@ -17,10 +17,7 @@ use crate::tables::{Found, Length, PAGE, Said, Seal, Stranger, count, edge, fits
 /// See [`crate::AuditLog::unsealed`].
 pub(super) async fn unsealed(tx: &Tx, tenant: &TenantId, most: usize) -> Result<Unsealed, StoreError> {
     let newest = tx
-        .one(
-            "SELECT size, frontier FROM checkpoints WHERE tenant = $1 ORDER BY size DESC LIMIT 1",
-            &[&tenant.as_str()],
-        )
+        .one("SELECT size, frontier FROM checkpoints WHERE tenant = $1 ORDER BY size DESC LIMIT 1", &[&tenant.as_str()])
         .await?;
     let (sealed, frontier) = match &newest {
         Some(row) => (row.number(0)?, edge(row.of(1)?)?),
@@ -35,9 +32,8 @@ pub(super) async fn unsealed(tx: &Tx, tenant: &TenantId, most: usize) -> Result<
         .await?;
     let oldest = rows.first().map(|row| row.time(1)).transpose()?;
     let leaves = rows.iter().take(most).map(|row| row.hash(0)).collect::<Result<_, _>>()?;
-    let last = tx
-        .one("SELECT max(idx) FROM audit_subtrees WHERE tenant = $1 AND level = 1", &[&tenant.as_str()])
-        .await?;
+    let last =
+        tx.one("SELECT max(idx) FROM audit_subtrees WHERE tenant = $1 AND level = 1", &[&tenant.as_str()]).await?;
     let last: Option<i64> = last.map(|row| row.of(0)).transpose()?.flatten();
     let subtrees = last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1);
     Ok(Unsealed { sealed, frontier, leaves, oldest, subtrees })
@@ -86,9 +82,7 @@ pub(super) async fn page(tx: &Tx, tenant: &TenantId, from: u64, most: usize) -> 
             &[&tenant.as_str(), &count(from)?, &limit(most)],
         )
         .await?;
-    let leaf = |row: &Row| {
-        Ok(Leaf { index: row.number(0)?, bytes: row.of(1)?, hash: row.hash(2)? })
-    };
+    let leaf = |row: &Row| Ok(Leaf { index: row.number(0)?, bytes: row.of(1)?, hash: row.hash(2)? });
     rows.iter().map(leaf).collect()
 }
 
@@ -180,8 +174,7 @@ pub(super) async fn said(tx: &Tx, common: &Common, tenant: &TenantId) -> Result<
     let keys = common.read_keys(tx, tenant).await?;
     let end = tx.one("SELECT max(idx) + 1 FROM audit_leaves WHERE tenant = $1", &[&tenant.as_str()]).await?;
     let end: Option<i64> = end.map(|row| row.of(0)).transpose()?.flatten();
-    let length =
-        tx.one("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = $1", &[&tenant.as_str()]).await?;
+    let length = tx.one("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = $1", &[&tenant.as_str()]).await?;
     let length = length.map(|row| Ok::<_, StoreError>((row.number(0)?, row.number(1)?, row.of(2)?))).transpose()?;
     let seals = tx
         .query(
@@ -205,9 +198,7 @@ pub(super) async fn found(tx: &Tx, tenant: &TenantId, from: u64, end: u64) -> Re
             &[&tenant.as_str(), &count(from)?, &count(end)?, &limit(PAGE)],
         )
         .await?;
-    let found = |row: &Row| {
-        Ok(Found { index: row.number(0)?, bytes: row.of(1)?, hash: row.of(2)?, seal: row.of(3)? })
-    };
+    let found = |row: &Row| Ok(Found { index: row.number(0)?, bytes: row.of(1)?, hash: row.of(2)?, seal: row.of(3)? });
     rows.iter().map(found).collect()
 }
 

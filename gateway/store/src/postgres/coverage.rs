@@ -64,9 +64,8 @@ async fn put(tx: &Tx, day: Date, gap: &Gap, rows: u64) -> Result<(), StoreError>
 
 async fn gaps_of(tx: &Tx, day: Date, gap: &Gap) -> Result<usize, StoreError> {
     let day = day.to_string();
-    let found = tx
-        .one("SELECT count(*) FROM coverage WHERE channel = $1 AND day = $2", &[&gap.channel.as_str(), &day])
-        .await?;
+    let found =
+        tx.one("SELECT count(*) FROM coverage WHERE channel = $1 AND day = $2", &[&gap.channel.as_str(), &day]).await?;
     found.map_or(Ok(0), |row| row.number(0))
 }
 

@@ -10,9 +10,7 @@ use super::pool::Tx;
 use super::tenancy::{Common, Tenancy};
 use crate::command::Note;
 use crate::error::StoreError;
-use crate::tables::{
-    ENDED, LeafContent, SealedDirective, Subject, ends_at, open_directive, seal_directive,
-};
+use crate::tables::{ENDED, LeafContent, SealedDirective, Subject, ends_at, open_directive, seal_directive};
 
 /// See [`crate::Store::note`], with a directive; without one it shares a transaction: see [`super::group`].
 pub(super) async fn note(
@@ -121,13 +119,7 @@ async fn write(tenancy: &Tenancy<'_>, directive: &Directive) -> Result<(), Store
         .execute(
             "INSERT INTO directives (tenant, subject, directive, sealed, ends_at) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (tenant, subject, directive) DO NOTHING",
-            &[
-                &tenancy.tenant.as_str(),
-                &subject.key.as_str(),
-                &directive.id.as_str(),
-                &sealed,
-                &ends_at(directive),
-            ],
+            &[&tenancy.tenant.as_str(), &subject.key.as_str(), &directive.id.as_str(), &sealed, &ends_at(directive)],
         )
         .await?;
     if written > 0 { tenancy.moved(&subject).await } else { Ok(()) }

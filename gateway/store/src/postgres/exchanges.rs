@@ -73,12 +73,7 @@ impl Known {
         Ok(Self { sender: row.word(0)?, id: row.word(1)?, key, digest: row.hash(3)?, is_complete: row.of(4)? })
     }
 
-    fn find(
-        all: &[Self],
-        head: &ExchangeHead,
-        key: Option<Hash>,
-        digest: &Hash,
-    ) -> Result<Entered, StoreError> {
+    fn find(all: &[Self], head: &ExchangeHead, key: Option<Hash>, digest: &Hash) -> Result<Entered, StoreError> {
         let of_sender = || all.iter().filter(|known| known.sender == head.sender);
         let by_key = of_sender().find(|known| key.is_some() && known.key == key);
         let known = by_key
@@ -87,11 +82,7 @@ impl Known {
         if known.digest != *digest {
             return Ok(Entered::Reused);
         }
-        Ok(Entered::Exchange {
-            id: known.id.clone(),
-            repeated: known.id != head.id,
-            is_complete: known.is_complete,
-        })
+        Ok(Entered::Exchange { id: known.id.clone(), repeated: known.id != head.id, is_complete: known.is_complete })
     }
 }
 
@@ -115,9 +106,7 @@ pub(super) async fn rows(
     let numbers = wanted.iter().map(|(.., row)| count(*row)).collect::<Result<Vec<_>, _>>()?;
     let found = tx
         .query(
-            rows!(
-                "WHERE (sender, exchange, number) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]))"
-            ),
+            rows!("WHERE (sender, exchange, number) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]))"),
             &[&senders, &ids, &numbers],
         )
         .await?;

@@ -136,8 +136,10 @@ struct Turn<'g> {
 impl Turn<'_> {
     fn next(&mut self) -> Option<Vec<Work>> {
         let mut waiting = self.group.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch: Vec<Work> =
-            waiting.get_mut(self.tenant).map(|queue| queue.drain(..queue.len().min(BATCH)).collect()).unwrap_or_default();
+        let batch: Vec<Work> = waiting
+            .get_mut(self.tenant)
+            .map(|queue| queue.drain(..queue.len().min(BATCH)).collect())
+            .unwrap_or_default();
         if batch.is_empty() {
             waiting.remove(self.tenant);
             self.is_over = true;
@@ -172,12 +174,7 @@ impl Command {
 }
 
 /// Runs the commands in their order.
-async fn all(
-    tx: &Tx,
-    common: &Common,
-    tenant: &TenantId,
-    commands: &[&Command],
-) -> Result<Vec<Outcome>, StoreError> {
+async fn all(tx: &Tx, common: &Common, tenant: &TenantId, commands: &[&Command]) -> Result<Vec<Outcome>, StoreError> {
     let heads: Vec<_> = commands.iter().filter_map(|command| command.accept()).map(|accept| &accept.head).collect();
     // Exchanges first, the tenant's head after them: in the same order on every node.
     let entered = if heads.is_empty() { Vec::new() } else { exchanges::enter(tx, common.hub()?, &heads).await? };
@@ -238,8 +235,7 @@ async fn decide(
         if !wanted.is_empty() {
             load::load(&tenancy, &wanted, &mut loaded).await?;
         }
-        let picture =
-            Picture::new(&tenancy.tenant, (&tenancy.common.keyring, &tenancy.keys), &loaded, tenancy.head);
+        let picture = Picture::new(&tenancy.tenant, (&tenancy.common.keyring, &tenancy.keys), &loaded, tenancy.head);
         let decided = in_picture(&picture, commands, entered);
         let lacks_something = picture.lacks_something();
         let (drawn, missing) = picture.done();
@@ -337,7 +333,9 @@ fn want_rows(wanted: &mut Wanted, commands: &[&Command], entered: &[Entered]) {
 fn want_people(wanted: &mut Wanted, commands: &[&Command]) {
     for command in commands {
         match command {
-            Command::Note { rests_on, .. } => wanted.subjects.extend(rests_on.iter().map(|(subject, _)| subject.clone())),
+            Command::Note { rests_on, .. } => {
+                wanted.subjects.extend(rests_on.iter().map(|(subject, _)| subject.clone()))
+            }
             Command::Accept(accept) => {
                 for draft in accept.rows.iter().filter_map(|row| row.draft.as_ref()) {
                     wanted.owners.extend(draft.names.iter().map(|name| name.blind));

@@ -42,11 +42,7 @@ pub(super) async fn held(
 }
 
 /// The subject that one identifier names.
-pub(super) async fn named_subject(
-    tx: &Tx,
-    tenant: &TenantId,
-    blind: &Hash,
-) -> Result<Option<SubjectKey>, StoreError> {
+pub(super) async fn named_subject(tx: &Tx, tenant: &TenantId, blind: &Hash) -> Result<Option<SubjectKey>, StoreError> {
     let found = tx
         .one("SELECT subject FROM identifiers WHERE tenant = $1 AND blind = $2", &[&tenant.as_str(), &&blind[..]])
         .await?;

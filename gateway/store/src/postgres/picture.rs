@@ -393,12 +393,7 @@ impl Tables for Picture<'_> {
         Ok(())
     }
 
-    fn rewrite_row(
-        &self,
-        sender: &ParticipantId,
-        exchange: &ExchangeId,
-        result: &RowResult,
-    ) -> Result<(), StoreError> {
+    fn rewrite_row(&self, sender: &ParticipantId, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
         let key = (sender.clone(), exchange.clone(), result.row);
         let mut drawn = self.drawn.borrow_mut();
         match drawn.rows.get_mut(&key) {

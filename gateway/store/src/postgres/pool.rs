@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
-use tokio_postgres::types::ToSql;
 use rustls::ClientConfig;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row};
 use tsunagi_core::sensitive::Sensitive;
 
@@ -43,8 +43,10 @@ impl Connections {
     /// A pool without a connection yet.
     pub(super) fn new(server: &Server) -> Result<Self, StoreError> {
         // The error may quote the text, in which somebody may have put a password after all.
-        let mut config: Config =
-            server.url.parse().map_err(|_| StoreError::Unavailable("the URL of the server cannot be read".to_owned()))?;
+        let mut config: Config = server
+            .url
+            .parse()
+            .map_err(|_| StoreError::Unavailable("the URL of the server cannot be read".to_owned()))?;
         if let Some(password) = &server.password {
             config.password(password.expose());
         }
@@ -134,11 +136,7 @@ impl Tx {
         Ok(client.query(&statement, parameters).await?)
     }
 
-    pub(super) async fn one(
-        &self,
-        sql: &str,
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, StoreError> {
+    pub(super) async fn one(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>, StoreError> {
         Ok(self.query(sql, parameters).await?.into_iter().next())
     }
 

@@ -51,10 +51,7 @@ impl Common {
         }
         let keys = self.read_keys(tx, tenant).await?;
         if let Some(keys) = &keys {
-            self.known
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(tenant.clone(), Arc::clone(keys));
+            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone(), Arc::clone(keys));
         }
         Ok(keys)
     }

@@ -7,8 +7,8 @@ use rusqlite::Row;
 use rusqlite::types::Type;
 
 use crate::keys::Hash;
-pub(super) use crate::tables::{count, from_json, limit, nanos, to_json, to_json_text};
 use crate::tables::time;
+pub(super) use crate::tables::{count, from_json, limit, nanos, to_json, to_json_text};
 
 /// Reads columns by their place.
 pub(super) trait Columns {

@@ -96,8 +96,7 @@ pub(crate) trait Tables {
     /// Writes the result of a row that has none yet.
     fn write_row(&self, sender: &ParticipantId, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError>;
     /// Rewrites the result of a row that waited.
-    fn rewrite_row(&self, sender: &ParticipantId, exchange: &ExchangeId, result: &RowResult)
-    -> Result<(), StoreError>;
+    fn rewrite_row(&self, sender: &ParticipantId, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError>;
     /// Adds the sealed source of a refused row.
     fn write_source(
         &self,

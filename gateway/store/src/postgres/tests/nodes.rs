@@ -143,10 +143,8 @@ async fn no_note_on_a_withdrawn_consent_follows_the_withdrawal() {
                 node.note(&aoi(), note).await
             });
         }
-        let withdrawn = nodes[0]
-            .withdraw_directive(&aoi(), &subject(round), &directive_id(round), at(5), event(5))
-            .await
-            .unwrap();
+        let withdrawn =
+            nodes[0].withdraw_directive(&aoi(), &subject(round), &directive_id(round), at(5), event(5)).await.unwrap();
         while let Some(noted) = tasks.join_next().await {
             match noted.unwrap() {
                 Ok(indexes) => assert!(indexes[0] < withdrawn, "{indexes:?} after {withdrawn}"),

@@ -31,11 +31,8 @@ async fn fill(store: &Shared) {
         let rows = vec![row(1, delivered(1, 1, "to-app")), refused(2, "x"), row(3, waits)];
         durable(store.accept(&tenant, whole(head(n), rows)).await);
         store.record_directive(&tenant, directive(1, 1), event(1)).await.unwrap();
-        let link = crate::Link {
-            relationship: crate::Relationship::Proxy,
-            from: jiff::civil::date(2026, 4, 1),
-            until: None,
-        };
+        let link =
+            crate::Link { relationship: crate::Relationship::Proxy, from: jiff::civil::date(2026, 4, 1), until: None };
         store.link_subject(&tenant, &recipient(1), "issuer", "sub", link, event(1)).await.unwrap();
         seal(store, &tenant, 9).await;
         let subtree = crate::KeptSubtree { level: 1, index: 0, root: [1; 32] };
