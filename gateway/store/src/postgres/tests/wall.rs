@@ -92,6 +92,7 @@ async fn who_asks_for_logs_sees_nothing_else() {
     }
     let changed = tx.execute("UPDATE audit_lengths SET size = 0", &[]).await.unwrap();
     assert_eq!(changed, 0, "and changes nothing");
+    tx.end(Ok(())).await.unwrap();
 }
 
 /// What is noted for an unknown tenant that is said to hold something makes no tenant.
