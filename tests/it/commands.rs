@@ -13,7 +13,7 @@ use std::path::Path;
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 35] = [
+const COMMANDS: [&str; 39] = [
     "audit export",
     "audit key",
     "audit proof",
@@ -28,6 +28,9 @@ const COMMANDS: [&str; 35] = [
     "certs renew",
     "certs revoke",
     "check",
+    "consent decide",
+    "consent explain",
+    "consent what-if",
     "deliveries list",
     "deliveries redrive",
     "deliveries show",
@@ -49,6 +52,7 @@ const COMMANDS: [&str; 35] = [
     "schedules next",
     "schedules show",
     "serve",
+    "subjects shred",
 ];
 
 /// Runs a command line, split at blanks, in English.

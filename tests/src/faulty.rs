@@ -15,8 +15,8 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
     Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
-    Identifier, KeptSubtree, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Storage, Store, StoreAdmin,
-    StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    Identifier, KeptSubtree, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Shredded, Storage, Store,
+    StoreAdmin, StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -185,6 +185,10 @@ impl Store for FaultyStore {
 
     async fn linked(&self, tenant: &TenantId, issuer: &str, sub: &str) -> Result<Vec<SubjectKey>, StoreError> {
         self.real.linked(tenant, issuer, sub).await
+    }
+
+    async fn shred(&self, tenant: &TenantId, subject: &SubjectKey, event: AuditEvent) -> Result<Shredded, StoreError> {
+        self.real.shred(tenant, subject, event).await
     }
 
     async fn exchange(

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{
     ChannelId, ClassName, DeliveryId, DirectiveId, ExchangeId, KindName, ParticipantId, RecordId, SubjectKey, TenantId,
 };
-use crate::policy::{Basis, Flow, Purpose};
+use crate::policy::{Basis, Flow, Inputs, Purpose};
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum Action {
     DeliveryRedriven,
     /// A delivery ended: delivered, rejected, held or dead.
     DeliverySettled,
+    /// The operator asked what a decision about a subject would be.
+    DecisionRehearsed,
     /// A consent directive was given.
     DirectiveRecorded,
     /// A consent directive was withdrawn.
@@ -58,6 +60,8 @@ pub enum Action {
     RequestMade,
     /// A citizen's or proxy's sign-in was linked to a subject.
     SubjectLinked,
+    /// A subject's data key was destroyed.
+    SubjectShredded,
 }
 
 /// How it ended.
@@ -127,6 +131,12 @@ pub struct AuditEvent {
     /// The clauses and directives it rests on.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub bases: BTreeSet<Basis>,
+    /// The rule or the directive that a denial rests on; empty where nothing spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub denied_by: Option<String>,
+    /// What else the decision rested on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
     /// The version of the policy it was decided by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<String>,
@@ -172,6 +182,8 @@ impl AuditEvent {
             flow: None,
             purpose: None,
             bases: BTreeSet::new(),
+            denied_by: None,
+            inputs: None,
             policy_version: None,
             reason: None,
             counterpart: None,

@@ -28,7 +28,7 @@ pub(crate) async fn tell_others(config: &Config, notice: Notice) {
 /// Says when the other nodes are lost and when they are reached again, once each, until told to stop.
 pub(crate) async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut reach = gateway.coordinator.reach();
-    if *reach.borrow_and_update() == Reach::Alone {
+    if *reach.borrow() == Reach::Alone {
         return;
     }
     let reached = metrics::gauge!("tsunagi_coordinator_reached");
@@ -37,21 +37,24 @@ pub(crate) async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
     losses.absolute(0);
     let mut was_reached = None;
     loop {
+        let now = reach.borrow_and_update().clone();
+        match now {
+            Reach::Lost(why) if was_reached != Some(false) => {
+                was_reached = Some(false);
+                reached.set(0.0);
+                losses.increment(1);
+                tracing::warn!(%why, "the coordinator is not reached; this node keeps the limits by itself");
+            }
+            Reach::Reached if was_reached != Some(true) => {
+                was_reached = Some(true);
+                reached.set(1.0);
+                tracing::info!("the coordinator is reached; limits are shared");
+            }
+            Reach::Alone | Reach::Lost(_) | Reach::Reached | Reach::Reaching => {}
+        }
         tokio::select! {
             Ok(()) = reach.changed() => {}
             _ = stopping.changed() => return,
-        }
-        let now = reach.borrow_and_update().clone();
-        let is_reached = now == Reach::Reached;
-        if was_reached.replace(is_reached) == Some(is_reached) {
-            continue;
-        }
-        reached.set(f64::from(u8::from(is_reached)));
-        if let Reach::Lost(why) = now {
-            losses.increment(1);
-            tracing::warn!(%why, "the coordinator is not reached; this node keeps the limits by itself");
-        } else {
-            tracing::info!("the coordinator is reached; limits are shared");
         }
     }
 }
@@ -62,6 +65,7 @@ pub(crate) fn told(reach: &Reach) -> String {
         Reach::Alone => "none".to_owned(),
         Reach::Lost(why) => why.clone(),
         Reach::Reached => "ok".to_owned(),
+        Reach::Reaching => "not reached yet".to_owned(),
     }
 }
 

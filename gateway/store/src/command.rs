@@ -145,6 +145,8 @@ pub enum SubjectRef {
     Identifier(Identifier),
     /// By one of the subject's records.
     Record(RecordId),
+    /// By its own key, as the tenant's log has it.
+    Subject(SubjectKey),
     /// By a sign-in that was linked to the subject; a keyed pseudonym is stored of both.
     SignIn {
         /// The token's issuer.
@@ -352,6 +354,29 @@ pub struct KeptSubtree {
     pub index: u64,
     /// Its root.
     pub root: [u8; 32],
+}
+
+/// What was destroyed with a subject's data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Shredded {
+    /// The leaf that tells of it.
+    pub leaf: u64,
+    /// Versions of records.
+    pub versions: u64,
+    /// What named the subject.
+    pub identifiers: u64,
+    /// Directives.
+    pub directives: u64,
+    /// Linked sign-ins.
+    pub links: u64,
+    /// Rows that waited and carried an identifier of the subject.
+    pub waiting_rows: u64,
+    /// Refused rows that named the subject and had their source kept.
+    pub refused_rows: u64,
+    /// Deliveries that were not settled.
+    pub deliveries: u64,
+    /// True if no earlier page is left beside the database, so that a copy made now holds nothing of what was destroyed.
+    pub log_is_empty: bool,
 }
 
 /// The head of somebody else's log, as this hub cosigned it last.

@@ -22,7 +22,7 @@ mod traits;
 pub use command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, Draft, ExchangeHead, ExchangeView,
     Held, Identifier, Intake, KeptSubtree, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage,
-    SettledState, Settlement, SubjectRef, Unsealed, Verdict, VerifyFault, WitnessedHead,
+    SettledState, Settlement, Shredded, SubjectRef, Unsealed, Verdict, VerifyFault, WitnessedHead,
 };
 pub use error::StoreError;
 pub use keys::{KeyFault, Keyring, MasterKey};

@@ -30,6 +30,11 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         Some(value)
     }
 
+    /// Lets go of all.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::new(self.limit);
+    }
+
     /// Keeps a value of some weight.
     pub(crate) fn keep(&mut self, key: K, value: Arc<V>, weight: usize) {
         if self.weight >= self.limit {

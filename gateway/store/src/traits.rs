@@ -14,7 +14,8 @@ use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
+    WitnessedHead,
 };
 use crate::error::StoreError;
 
@@ -88,6 +89,17 @@ pub trait Store: Send + Sync {
         issuer: &str,
         sub: &str,
     ) -> Result<Vec<tsunagi_core::id::SubjectKey>, StoreError>;
+
+    /// Destroys a subject's data key, with its event: what was encrypted under it, directives and links among it, can be
+    /// read by nobody any more. What named the subject goes too, rows that wait with it or were refused with it lose what
+    /// they were, and its deliveries end, each with a leaf. The log stays. `NotFound` where there is no such subject, or
+    /// none any more.
+    async fn shred(
+        &self,
+        tenant: &TenantId,
+        subject: &tsunagi_core::id::SubjectKey,
+        event: AuditEvent,
+    ) -> Result<Shredded, StoreError>;
 
     /// The receipt of one of the sender's own exchanges, with a page of its rows.
     async fn exchange(

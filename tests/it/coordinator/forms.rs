@@ -28,7 +28,7 @@ async fn over_tls_with_a_name_and_a_password() {
     arguments.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &root_name]);
     let user = format!("tsunagi {RIGHTS}");
     arguments.push("--user");
-    arguments.extend(user.split(' '));
+    arguments.extend(user.split(' ').chain(["--user", "default", "off"]));
     let Some(redis) = RedisServer::start("the coordinator over TLS", &arguments) else { return };
     let named = settings(&format!("rediss://127.0.0.1:{}", redis.port));
     let ca_pem = Some(std::fs::read(&root).unwrap());

@@ -41,6 +41,13 @@ pub struct ProxyTerm {
     pub until: Option<Date>,
 }
 
+impl ProxyTerm {
+    /// True on its days.
+    pub fn holds(&self, today: Date) -> bool {
+        self.from <= today && self.until.is_none_or(|last| today <= last)
+    }
+}
+
 /// All that a decision rests on.
 #[derive(Debug, Clone)]
 pub struct Question<'a> {
@@ -259,7 +266,7 @@ fn visible(question: &Question<'_>, policy: &Policy) -> Result<Visible, Refused>
         return Err((DenialReason::NonDisclosure, String::new()));
     }
     if let Acting::Proxy(term) = question.acting
-        && (question.today < term.from || term.until.is_some_and(|last| last < question.today))
+        && !term.holds(question.today)
     {
         return Err((DenialReason::ProxyEnded, String::new()));
     }

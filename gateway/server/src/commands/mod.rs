@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 mod certs;
 mod check;
+mod consent;
 mod deliveries;
 mod exchanges;
 pub mod init;
@@ -13,6 +14,7 @@ mod output;
 mod registry;
 mod schedules;
 mod serve;
+mod subjects;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -84,7 +86,16 @@ enum Command {
     /// The outbox and its dead letters: list, show, redrive
     #[command(subcommand, after_help = "Example:\n  tsunagi deliveries list --state dead")]
     Deliveries(deliveries::DeliveriesCommand),
-    /// The Merkle logs: verify, show
+    /// Why a decision came out as it did, and what it would be: explain, decide, what-if
+    #[command(subcommand, after_help = "Example:\n  tsunagi consent explain ex-0199…")]
+    Consent(consent::ConsentCommand),
+    /// Subjects: shred
+    #[command(
+        subcommand,
+        after_help = "Example:\n  tsunagi subjects shred --tenant aoi --subject 'recipient|80131016:0000001'"
+    )]
+    Subjects(subjects::SubjectsCommand),
+    /// The Merkle logs: verify, show, proof, export, key
     #[command(subcommand, after_help = "Example:\n  tsunagi audit verify")]
     Audit(audit::AuditCommand),
 }
@@ -239,6 +250,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Audit(command) => audit::run(context, command).await,
         Command::Certs(command) => certs::run(context, command).await,
         Command::Check => check::run(context),
+        Command::Consent(command) => consent::run(context, command).await,
         Command::Deliveries(command) => deliveries::run(context, command).await,
         Command::Demo(arguments) => Box::pin(crate::demo::run(context, arguments)).await,
         Command::Exchanges(command) => exchanges::run(context, command).await,
@@ -249,6 +261,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Registry(command) => registry::run(context, command).await,
         Command::Schedules(command) => schedules::run(context, &command),
         Command::Serve => serve::run(context, refused).await,
+        Command::Subjects(command) => subjects::run(context, command).await,
     }
 }
 

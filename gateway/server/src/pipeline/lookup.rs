@@ -9,7 +9,7 @@ use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCa
 use tsunagi_core::document::Document;
 use tsunagi_core::id::{FieldKey, KindName, SubjectKey, TenantId};
 use tsunagi_core::kind::Kind;
-use tsunagi_core::policy::{Acting, Decision, Directive, Flow, Purpose, Question, decide};
+use tsunagi_core::policy::{Acting, Decision, Directive, Flow, Inputs, Purpose, Question, decide};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Channel, Mode};
 use tsunagi_mappings::Tables;
@@ -171,7 +171,9 @@ pub async fn look_up_in(
     let kinds: Vec<KindName> = match subject {
         // A proxy's term ends by the date of birth, whichever kind of record tells it.
         SubjectRef::SignIn { .. } => tables.kinds().map(|kind| kind.name.clone()).collect(),
-        SubjectRef::Identifier(_) | SubjectRef::Record(_) => channels.iter().map(|c| c.kind.clone()).collect(),
+        SubjectRef::Identifier(_) | SubjectRef::Record(_) | SubjectRef::Subject(_) => {
+            channels.iter().map(|c| c.kind.clone()).collect()
+        }
     };
     for _ in 0..TRIES {
         let held = gateway.store.held(tenant, subject, &kinds).await.map_err(refusal_of)?;
@@ -268,10 +270,12 @@ impl Asked<'_> {
             today: self.call.today,
         };
         event.purpose = purpose;
+        event.inputs = Some(Inputs::of(&question));
         let permit = match decide(&question, self.tables.policy()) {
             Decision::Permit(permit) => permit,
             Decision::Deny(denial) => {
                 event.reason = Some(word(&denial.reason));
+                event.denied_by = Some(denial.basis).filter(|basis| !basis.is_empty());
                 event.policy_version = Some(denial.policy_version);
                 return Ok(None);
             }

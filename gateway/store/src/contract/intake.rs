@@ -25,6 +25,9 @@ pub async fn a_record_comes_back_as_it_was(store: Shared) {
 
     let by_record =
         store.held(&aoi(), &SubjectRef::Record(record_id(1)), &[kind("vaccination")]).await.unwrap().unwrap();
+    let by_key = SubjectRef::Subject(subject(1));
+    let by_key = store.held(&aoi(), &by_key, &[kind("vaccination")]).await.unwrap().unwrap();
+    assert_eq!((&by_key.subject, &by_key.records), (&by_record.subject, &by_record.records));
     assert_eq!((by_record.subject, by_record.records), (held.subject, held.records));
 }
 
@@ -33,7 +36,9 @@ pub async fn tenants_see_nothing_of_each_other(store: Shared) {
     keep(&store, 1, delivered(1, 1, "to-app")).await;
     let vaccination = [kind("vaccination")];
     for other in [kita(), TenantId::hub()] {
-        for who in [SubjectRef::Identifier(recipient(1)), SubjectRef::Record(record_id(1))] {
+        for who in
+            [SubjectRef::Subject(subject(1)), SubjectRef::Identifier(recipient(1)), SubjectRef::Record(record_id(1))]
+        {
             assert!(store.held(&other, &who, &vaccination).await.unwrap().is_none());
         }
         assert!(store.delivery(&other, &delivery(1)).await.unwrap().is_none());

@@ -20,6 +20,7 @@ pub mod reading;
 pub mod redis_server;
 #[cfg(feature = "postgres")]
 pub mod server;
+pub mod shredding;
 pub mod waiting;
 
 /// Makes a test of each promise. The argument is an expression of type `(impl Storage + 'static, Guard)`.
@@ -59,6 +60,8 @@ macro_rules! store_contract {
                 a_note_keeps_its_directive, a_repeated_directive_does_not_undo_a_withdrawal,
                 a_sign_in_of_two_subjects_names_each_by_its_key, only_the_kinds_asked_for_come,
                 what_is_not_there_is_not_found;
+            shredding:
+                a_shredded_subject_is_gone, what_rests_on_a_shredded_subject_is_stale;
             waiting:
                 a_contradiction_ends_the_promise_to_take_a_row_up, a_row_of_several_subjects_waits,
                 a_row_of_the_same_call_is_taken_up, a_row_taken_up_makes_no_identifier_known,

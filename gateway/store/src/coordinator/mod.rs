@@ -121,4 +121,6 @@ pub enum Reach {
     Lost(String),
     /// They are.
     Reached,
+    /// It is being tried for the first time.
+    Reaching,
 }

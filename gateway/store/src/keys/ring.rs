@@ -100,6 +100,11 @@ impl Keyring {
         Ok((tenant.wrapping().seal(&subject_place(tenant, subject), key.expose())?, Cipher::new(&key)?))
     }
 
+    /// Forgets the keys of subjects that are in memory: one of them may have been destroyed.
+    pub(crate) fn forget_subjects(&self) {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The subject's data key.
     pub(crate) fn subject(
         &self,

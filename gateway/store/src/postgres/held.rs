@@ -26,6 +26,7 @@ pub(super) async fn held(
             let blind = keys.blind_index(&identifier.system, identifier.value.expose())?;
             (named_subject(tx, tenant, &blind).await?, None)
         }
+        SubjectRef::Subject(key) => (Some(key.clone()), None),
         SubjectRef::Record(record) => (subject_of(tx, tenant, record).await?, None),
         SubjectRef::SignIn { issuer, sub, subject } => {
             let sign_in = keys.sign_in(issuer, sub);
@@ -80,9 +81,10 @@ async fn read(
         &of_kinds,
     );
     let (subject, directives, records) = tokio::try_join!(subject, directives, records)?;
+    let subject = subject.map_or(Ok(None), |row| read_subject(common, keys, &row))?;
     let Some(subject) = subject else { return Ok(None) };
     Ok(Some(SealedHeld {
-        subject: read_subject(common, keys, &subject)?,
+        subject,
         directives: directives.into_iter().map(|(_, directive)| directive).collect(),
         records: records.iter().map(|row| read_record(row, 0)).collect::<Result<_, _>>()?,
     }))

@@ -77,8 +77,9 @@ async fn subjects(tenancy: &Tenancy<'_>, wanted: &Wanted) -> Result<Loaded, Stor
             )
             .await?;
         for row in &found {
-            let subject = read_subject(tenancy.common, &tenancy.keys, row)?;
-            loaded.subjects.insert(subject.key.clone(), Some(subject));
+            if let Some(subject) = read_subject(tenancy.common, &tenancy.keys, row)? {
+                loaded.subjects.insert(subject.key.clone(), Some(subject));
+            }
         }
     }
     Ok(loaded)

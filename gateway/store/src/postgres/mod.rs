@@ -24,6 +24,7 @@ mod migrate;
 mod outbox;
 mod picture;
 mod pool;
+mod shred;
 mod store;
 mod tenancy;
 #[cfg(test)]

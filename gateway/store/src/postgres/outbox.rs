@@ -110,8 +110,9 @@ pub(super) async fn claimed(
         .await?;
     let mut people = HashMap::new();
     for row in &subjects {
-        let subject = read_subject(common, &keys, row)?;
-        people.insert(subject.key.clone(), subject);
+        if let Some(subject) = read_subject(common, &keys, row)? {
+            people.insert(subject.key.clone(), subject);
+        }
     }
     let mut stated: HashMap<SubjectKey, Vec<SealedDirective>> = HashMap::new();
     for (key, directive) in directives::of_subjects(tx, tenant, &names, common.past()).await? {
@@ -191,7 +192,9 @@ pub(super) async fn redrive(
     let changed = tx
         .execute(
             "UPDATE deliveries SET state = 'pending', attempts = 0, next_at = $3, batch = NULL, lease_until = NULL
-             WHERE tenant = $1 AND delivery = $2 AND state IN ('dead', 'held')",
+             WHERE tenant = $1 AND delivery = $2 AND state IN ('dead', 'held')
+               AND EXISTS (SELECT 1 FROM subjects s WHERE s.tenant = $1 AND s.subject = deliveries.subject
+                           AND length(s.wrapped) > 0)",
             &[&tenant.as_str(), &id.as_str(), &nanos(now)],
         )
         .await?;

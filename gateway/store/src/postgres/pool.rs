@@ -146,6 +146,11 @@ impl Tx {
         Ok(client.execute(&statement, parameters).await?)
     }
 
+    /// From here on the transaction sees another tenant's rows.
+    pub(super) async fn turn_to(&self, tenant: &str) -> Result<(), StoreError> {
+        self.query("SELECT set_config('tsunagi.tenant', $1, true)", &[&tenant]).await.map(drop)
+    }
+
     /// Statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<(), StoreError> {
         Ok(self.client()?.batch_execute(sql).await?)

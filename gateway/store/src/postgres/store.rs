@@ -16,10 +16,11 @@ use super::columns::Columns;
 use super::group::{Answer, Command, Group};
 use super::pool::{Connections, EVERY_LOG, Scope, Server};
 use super::tenancy::Common;
-use super::{admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, witness};
+use super::{admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, shred, witness};
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
+    WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -184,6 +185,12 @@ impl Store for PostgresStore {
             }
         })?;
         Ok(found.into_iter().map(|(key, _)| key).collect())
+    }
+
+    async fn shred(&self, tenant: &TenantId, subject: &SubjectKey, event: AuditEvent) -> Result<Shredded, StoreError> {
+        let done = write!(self, of(tenant), tx => shred::shred(&tx, &self.common, tenant, subject, &event));
+        self.common.keyring.forget_subjects();
+        done
     }
 
     async fn exchange(

@@ -51,7 +51,15 @@ impl Committer {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        let writer = Writer { conn, common, readers, wal, commits: counter, seen_version: Cell::new(0) };
+        let writer = Writer {
+            conn,
+            common,
+            readers,
+            wal,
+            commits: counter,
+            seen_version: Cell::new(0),
+            others_wrote: Cell::new(false),
+        };
         let thread = std::thread::Builder::new()
             .name("tsunagi-store".to_owned())
             .spawn(move || writer.run(inbox))
@@ -164,6 +172,8 @@ struct Writer {
     commits: Arc<AtomicU64>,
     /// What the database's version was with the last transaction.
     seen_version: Cell<i64>,
+    /// True once another process has committed, until what is remembered is forgotten.
+    others_wrote: Cell<bool>,
 }
 
 impl Writer {
@@ -209,6 +219,11 @@ impl Writer {
             work.into_command().answer(lost.as_deref());
         }
         let readers = self.readers.as_ref().and_then(Weak::upgrade);
+        if self.others_wrote.take() {
+            // It may have shredded somebody: neither a key in memory nor an open view may outlast that.
+            self.common.forget_people();
+            readers.as_deref().map(Readers::close_views);
+        }
         self.wal.look_after(&self.conn, readers.as_deref());
         if has_company {
             // Nobody wakes this thread: what comes meanwhile is in the queue.
@@ -224,6 +239,7 @@ impl Writer {
         let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
         if version != self.seen_version.replace(version) {
             self.common.changes.others_committed();
+            self.others_wrote.set(true);
         }
         let shared = Batch::default();
         let session = Session::new(&self.conn, &self.common, &shared);

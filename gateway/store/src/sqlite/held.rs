@@ -43,6 +43,10 @@ pub(super) fn held(
             let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
             Ok(Some(tenancy.read_held(subject, kinds)?.open(tenant)?))
         }
+        SubjectRef::Subject(key) => {
+            let Some(subject) = tenancy.subject(key)? else { return Ok(None) };
+            Ok(Some(tenancy.read_held(subject, kinds)?.open(tenant)?))
+        }
         SubjectRef::SignIn { issuer, sub, subject } => {
             let sign_in = tenancy.keys.sign_in(issuer, sub);
             let mut links = tenancy.links(&sign_in)?;

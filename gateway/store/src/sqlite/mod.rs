@@ -26,6 +26,7 @@ mod people;
 mod readers;
 mod records;
 mod session;
+mod shred;
 mod store;
 mod subjects;
 mod tenancy;

@@ -148,7 +148,9 @@ pub(super) fn redrive(
         .conn
         .prepare_cached(
             "UPDATE deliveries SET state = 'pending', attempts = 0, next_at = ?3, batch = NULL, lease_until = NULL
-             WHERE tenant = ?1 AND delivery = ?2 AND state IN ('dead', 'held')",
+             WHERE tenant = ?1 AND delivery = ?2 AND state IN ('dead', 'held')
+               AND EXISTS (SELECT 1 FROM subjects s WHERE s.tenant = deliveries.tenant
+                           AND s.subject = deliveries.subject AND length(s.wrapped) > 0)",
         )?
         .execute((tenant.as_str(), id.as_str(), nanos(now)))?;
     if changed == 0 {

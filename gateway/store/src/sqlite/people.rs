@@ -45,6 +45,11 @@ impl People {
         (*found.kinds == *kinds && newest <= found.as_of).then(|| Arc::clone(&found.held))
     }
 
+    /// Forgets everybody.
+    pub(super) fn forget(&self) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Keeps what a view shows.
     pub(super) fn keep(
         &self,

@@ -30,6 +30,14 @@ impl Common {
     }
 }
 
+impl Common {
+    /// Forgets what is remembered of people, and the keys it was read with.
+    pub(super) fn forget_people(&self) {
+        self.people.forget();
+        self.keyring.forget_subjects();
+    }
+}
+
 /// What the commands of one transaction have in common: read once, and where it grew with each of them, written once
 /// by [`Batch::close`]. The write lock is held meanwhile, so that nobody else changes it. Of a view: what it shows.
 #[derive(Default)]

@@ -17,10 +17,13 @@ use tsunagi_core::registry::RegistryEntries;
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
-use super::{accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, verify, witness};
+use super::{
+    accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, shred, verify, wal, witness,
+};
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
+    WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -197,6 +200,18 @@ impl Store for SqliteStore {
                 self.read(move |session| links::linked(session, &tenant, (&issuer, &sub))).await
             }
         }
+    }
+
+    async fn shred(&self, tenant: &TenantId, subject: &SubjectKey, event: AuditEvent) -> Result<Shredded, StoreError> {
+        let (tenant, subject) = (tenant.clone(), subject.clone());
+        let done = self.write(move |session| shred::shred(session, &tenant, &subject, &event)).await?;
+        // It is destroyed; what is left are copies of how it was: in memory, and in pages of the write-ahead log.
+        self.common.forget_people();
+        if let Some(readers) = &self.readers {
+            readers.close_views();
+        }
+        let log_is_empty = self.committer.read(|session| wal::empty(session.conn)).await?;
+        Ok(Shredded { log_is_empty, ..done })
     }
 
     async fn exchange(

@@ -67,6 +67,10 @@ impl Tenancy<'_> {
     fn read_subject(&self, mut rows: Rows<'_>) -> Result<Option<Subject>, StoreError> {
         let Some(row) = rows.next()? else { return Ok(None) };
         let (key, version): (SubjectKey, u64) = (row.word(0)?, row.number(1)?);
+        // Shredded: there is nobody any more.
+        if row.blob(2)?.is_empty() {
+            return Ok(None);
+        }
         open_subject(self.keyring, &self.keys, key, version, (row.blob(2)?, row.blob(3)?)).map(Some)
     }
 

@@ -159,6 +159,11 @@ fn checkpoint(conn: &Connection, statement: &str) -> Result<bool, StoreError> {
     Ok(conn.prepare_cached(statement)?.query_row([], |row| row.get(0))?)
 }
 
+/// Writes everything back and cuts the log off. False if somebody else goes on reading from it.
+pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
+    Ok(!checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")?)
+}
+
 /// A page that every transaction changes goes from the log into the database once for all of these.
 const MOST_PAGES: u64 = 2000;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.

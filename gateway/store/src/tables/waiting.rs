@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::exchange::RowState;
 use tsunagi_core::fault::{Bilingual, RowCode, RowFault};
 use tsunagi_core::id::{ExchangeId, ParticipantId, SubjectKey};
 
@@ -79,6 +80,19 @@ pub(super) fn take_up<T: Tables>(
         }
     }
     Ok(changed)
+}
+
+/// Lets go of the rows that carry an identifier: they are refused, and nothing of them is kept.
+pub(crate) fn drop_rows(tables: &impl Tables, blind: &Hash) -> Result<u64, StoreError> {
+    let mut dropped = 0;
+    for row in tables.waiting_for(blind)? {
+        let mut result = tables.row_result(&row.sender, &row.exchange, row.row)?.ok_or_else(lost)?;
+        result.state = RowState::Refused;
+        tables.rewrite_row(&row.sender, &row.exchange, &result)?;
+        tables.end_wait(row.ordinal)?;
+        dropped += 1;
+    }
+    Ok(dropped)
 }
 
 /// Why a row waits.

@@ -63,7 +63,7 @@ impl Link {
             key: hmac::Key::new(hmac::HMAC_SHA256, settings.key.expose()),
             node: hex::encode(node),
             good: RwLock::default(),
-            reach: watch::Sender::new(Reach::Lost("not reached yet".to_owned())),
+            reach: watch::Sender::new(Reach::Reaching),
             taken_away: Notify::new(),
             untold: AtomicU8::new(0),
             something_untold: Notify::new(),
@@ -129,11 +129,11 @@ impl Link {
 
     fn put_up(&self, number: u64, connection: Connection) {
         *self.good.write().unwrap_or_else(PoisonError::into_inner) = Some((number, connection));
-        self.reach.send_replace(Reach::Reached);
         // Something may have been told while nobody listened.
         for notice in Notice::ALL {
             self.board.post(notice);
         }
+        self.reach.send_replace(Reach::Reached);
     }
 
     fn channel(&self) -> String {
@@ -232,7 +232,7 @@ pub(super) async fn keep(link: Arc<Link>) {
             }
             Err(why) => {
                 link.reach.send_if_modified(|reach| {
-                    let is_news = matches!(reach, Reach::Lost(before) if *before != why);
+                    let is_news = !matches!(reach, Reach::Lost(before) if *before == why);
                     if is_news {
                         *reach = Reach::Lost(why);
                     }
