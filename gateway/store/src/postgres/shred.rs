@@ -1,5 +1,6 @@
 //! Destroying a subject's data key (消去): what was encrypted under it is nobody's from then on, in every copy made afterwards.
 
+use tokio_postgres::types::ToSql;
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::document::Document;
 use tsunagi_core::id::{DeliveryId, ExchangeId, IdentifierSystem, SubjectKey, TenantId};
@@ -35,18 +36,23 @@ pub(super) async fn shred(
     tx.turn_to(hub.as_str()).await?;
     done.refused_rows += drop_sources(tx, &hub, common.hub()?, &tenancy.keys, &names).await?;
     tx.turn_to(of).await?;
-    let change = async |sql: &str| tx.execute(sql, &[&of, &subject]).await;
-    done.links = change("DELETE FROM links WHERE tenant = $1 AND subject = $2").await?;
-    done.identifiers = change("DELETE FROM identifiers WHERE tenant = $1 AND subject = $2").await?;
-    done.directives = change("DELETE FROM directives WHERE tenant = $1 AND subject = $2").await?;
+    let these: [&(dyn ToSql + Sync); 2] = [&of, &subject];
+    done.links = tx.execute("DELETE FROM links WHERE tenant = $1 AND subject = $2", &these).await?;
+    done.identifiers = tx.execute("DELETE FROM identifiers WHERE tenant = $1 AND subject = $2", &these).await?;
+    done.directives = tx.execute("DELETE FROM directives WHERE tenant = $1 AND subject = $2", &these).await?;
     // What is encrypted goes too, though nobody could read it; and with it the keyed hash of what it was.
-    done.versions = change(
-        "UPDATE record_versions SET sealed = '', digest = decode(repeat('00', 32), 'hex') WHERE tenant = $1
-         AND record IN (SELECT record FROM records WHERE tenant = $1 AND subject = $2)",
+    done.versions = tx
+        .execute(
+            "UPDATE record_versions SET sealed = '', digest = decode(repeat('00', 32), 'hex') WHERE tenant = $1
+             AND record IN (SELECT record FROM records WHERE tenant = $1 AND subject = $2)",
+            &these,
+        )
+        .await?;
+    tx.execute(
+        "UPDATE subjects SET wrapped = '', flags = '', version = version + 1 WHERE tenant = $1 AND subject = $2",
+        &these,
     )
     .await?;
-    change("UPDATE subjects SET wrapped = '', flags = '', version = version + 1 WHERE tenant = $1 AND subject = $2")
-        .await?;
     let mut leaves = end_deliveries(&tenancy, key, event).await?;
     done.deliveries = leaves.len() as u64;
     leaves.push(LeafContent::of(event)?);
