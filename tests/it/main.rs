@@ -29,6 +29,7 @@ mod live;
 mod mailbox;
 mod mtls;
 mod my_number;
+mod postgres;
 mod push;
 mod readme;
 mod receipts;
