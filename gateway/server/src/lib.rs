@@ -14,6 +14,8 @@ pub mod forecast;
 pub mod gateway;
 mod guarded;
 pub mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod proof;
 pub mod receipts;
 pub mod sealing;

@@ -56,12 +56,7 @@ pub struct Accept {
     pub complete: bool,
 }
 
-#[cfg(feature = "sqlite")]
-pub use crate::sqlite::Draft;
-/// No backend, no drafts.
-#[cfg(not(feature = "sqlite"))]
-#[derive(Debug, Clone)]
-pub enum Draft {}
+pub use crate::tables::Draft;
 
 /// One row.
 #[derive(Debug, Clone)]

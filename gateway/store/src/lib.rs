@@ -11,9 +11,12 @@ pub mod contract;
 pub mod coordinator;
 mod error;
 mod keys;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod recent;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tables;
 mod traits;
 
 pub use command::{

@@ -6,6 +6,7 @@ mod answer;
 mod app;
 mod body;
 mod connection;
+mod consents;
 mod detached;
 mod exchanges;
 mod fhir;

@@ -18,6 +18,8 @@ pub mod pages;
 pub mod reading;
 #[cfg(feature = "redis")]
 pub mod redis_server;
+#[cfg(feature = "postgres")]
+pub mod server;
 pub mod shredding;
 pub mod waiting;
 

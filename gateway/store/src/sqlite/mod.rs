@@ -16,7 +16,6 @@ mod committer;
 mod convert;
 mod coverage;
 mod directives;
-mod drafts;
 mod exchanges;
 mod faults;
 mod held;
@@ -30,6 +29,7 @@ mod session;
 mod shred;
 mod store;
 mod subjects;
+mod tenancy;
 #[cfg(test)]
 mod tests;
 mod trail;
@@ -38,5 +38,4 @@ mod waiting;
 mod wal;
 mod witness;
 
-pub use drafts::Draft;
 pub use store::SqliteStore;

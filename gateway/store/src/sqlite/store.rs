@@ -14,14 +14,12 @@ use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
-use super::audit::LeafContent;
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
-use super::verify::{Check, Finding};
 use super::{
-    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, shred, trail, verify,
-    wal, witness,
+    accept, admin, audit, coverage, directives, exchanges, held, links, migrate, outbox, shred, trail, verify, wal,
+    witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
@@ -30,6 +28,7 @@ use crate::command::{
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
+use crate::tables::{self, Check, Finding, LeafContent};
 use crate::traits::{AuditLog, Outbox, Store, StoreAdmin};
 
 /// The embedded store. Its calls need a tokio runtime. Dropping it finishes the commands that are waiting.
@@ -128,7 +127,7 @@ impl Store for SqliteStore {
         let (Some(readers), None) = (&self.readers, &row.draft) else { return Ok(()) };
         let keys = readers.look(|session| Ok(session.known(tenant)?.map(|tenancy| tenancy.keys)))?;
         // A tenant of which nothing was written yet gets its keys in the transaction.
-        keys.map_or(Ok(()), |keys| drafts::prepare(&self.common.keyring, &keys, exchange, row))
+        keys.map_or(Ok(()), |keys| tables::prepare(&self.common.keyring, &keys, exchange, row))
     }
 
     async fn held(
@@ -363,8 +362,9 @@ impl AuditLog for SqliteStore {
         public_key: &[u8; 32],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Verdict, StoreError> {
-        let (of, public_key) = (tenant.clone(), *public_key);
-        let mut check = self.read(move |session| Check::begin(session, &of, public_key)).await?;
+        let of = tenant.clone();
+        let said = self.read(move |session| verify::said(session, &of)).await?;
+        let mut check = Check::begin(tenant, *public_key, said)?;
         loop {
             let (of, from, end) = (tenant.clone(), check.read(), check.last());
             let leaves = self.read(move |session| verify::page(session, &of, from, end)).await?;

@@ -1,55 +1,16 @@
-//! Which leaves tell of whom. Sealed leaves are indexed by segments, after sealing and apart from it: an index by person
-//! would have to be written at another place for each leaf, and the thread that writes has others to serve. The leaves after
-//! the last whole segment are looked through when somebody asks.
+//! Which leaves tell of whom: see [`crate::tables::Segment`].
 
 use rusqlite::{OptionalExtension, Row};
-use serde::Deserialize;
 use tsunagi_core::id::TenantId;
 
-use super::convert::{Columns, count, limit};
+use super::convert::Columns;
 use super::session::{Session, Tenancy};
 use crate::command::{Leaf, LeafPage, LeavesOf};
 use crate::error::StoreError;
+use crate::tables::{LOOKED_THROUGH, SEGMENT, Segment, Trail, count, limit};
 
-/// How many leaves a segment has. One more makes looking through the rest slower, one less a search through all segments.
-const SEGMENT: u64 = 16_384;
-
-/// Into how many buckets the entries of a segment are spread.
-const BUCKETS: usize = 64;
-
-/// How many leaves that are not indexed yet are looked through for one page.
-const LOOKED_THROUGH: u64 = 2 * SEGMENT;
-
-/// Bytes of a trail, and of a place within a segment.
-const ENTRY: usize = 12;
-
-/// The members of a leaf that name somebody.
-const PARTICIPANT: &str = "participant";
-const SUBJECT: &str = "subject";
-
-/// The entries of a segment.
-pub(super) struct Segment {
-    number: u64,
-    buckets: Vec<Vec<u8>>,
-}
-
-/// Of a leaf, whom it tells of.
-#[derive(Deserialize)]
-struct Whose<'a> {
-    #[serde(borrow)]
-    agent: Who<'a>,
-    #[serde(borrow, default)]
-    subject: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct Who<'a> {
-    #[serde(borrow, default)]
-    participant: Option<&'a str>,
-}
-
-/// Makes the next segment; `None` until it is sealed as a whole.
-pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<Segment>, StoreError> {
+/// Makes the next segment: its number and its buckets; `None` until it is sealed as a whole.
+pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<(u64, Vec<Vec<u8>>)>, StoreError> {
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
     let number = tenancy.segments()?;
     let mut newest =
@@ -60,36 +21,27 @@ pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<Se
         return Ok(None);
     }
     let mut select = session.conn.prepare_cached(
-        "SELECT idx, bytes FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+        "SELECT idx - ?2, bytes FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
     )?;
     let mut rows = select.query((tenant.as_str(), count(from)?, count(end)?))?;
-    let mut entries: Vec<(u64, u32)> = Vec::new();
+    let mut segment = Segment::default();
     while let Some(row) = rows.next()? {
-        let place = row.number::<u64>(0)?.saturating_sub(from) as u32;
-        // A leaf that cannot be read is for verification to find; it tells of nobody.
-        if let Ok(Whose { agent, subject }) = serde_json::from_slice(row.blob(1)?) {
-            let of = [(PARTICIPANT, agent.participant), (SUBJECT, subject)];
-            entries.extend(of.into_iter().filter_map(|(what, id)| Some((tenancy.keys.trail(what, id?), place))));
-        }
+        segment.add(&tenancy.keys, row.number(0)?, row.blob(1)?);
     }
-    entries.sort_unstable();
-    let mut buckets = vec![Vec::new(); BUCKETS];
-    for (trail, place) in entries {
-        if let Some(entries) = buckets.get_mut(bucket(trail)) {
-            entries.extend(trail.to_be_bytes());
-            entries.extend(place.to_be_bytes());
-        }
-    }
-    Ok(Some(Segment { number, buckets }))
+    Ok(Some((number, segment.into_buckets())))
 }
 
 /// Writes a segment, unless another process was first.
-pub(super) fn keep(session: &Session<'_>, tenant: &TenantId, segment: &Segment) -> Result<(), StoreError> {
+pub(super) fn keep(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    (number, buckets): &(u64, Vec<Vec<u8>>),
+) -> Result<(), StoreError> {
     let mut insert = session.conn.prepare_cached(
         "INSERT INTO audit_trails (tenant, bucket, segment, entries) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?;
-    for (bucket, entries) in (0i64..).zip(&segment.buckets) {
-        insert.execute((tenant.as_str(), bucket, count(segment.number)?, entries))?;
+    for (bucket, entries) in (0i64..).zip(buckets) {
+        insert.execute((tenant.as_str(), bucket, count(*number)?, entries))?;
     }
     Ok(())
 }
@@ -104,12 +56,7 @@ pub(super) fn leaves_of(
 ) -> Result<LeafPage, StoreError> {
     let mut page = LeafPage { leaves: Vec::new(), next: None };
     let Some(tenancy) = session.known(tenant)? else { return Ok(page) };
-    let (what, id) = match of {
-        LeavesOf::Participant(id) => (PARTICIPANT, id.as_str()),
-        LeavesOf::Subject(key) => (SUBJECT, key.as_str()),
-    };
-    // As it stands in a leaf: no text of one can look like this, for quotation marks in a text are escaped.
-    let told = format!("\"{what}\":\"{id}\"");
+    let trail = Trail::of(&tenancy.keys, of);
     let indexed = tenancy.segments()? * SEGMENT;
     let mut last =
         session.conn.prepare_cached("SELECT idx FROM audit_leaves WHERE tenant = ?1 ORDER BY idx DESC LIMIT 1")?;
@@ -121,8 +68,7 @@ pub(super) fn leaves_of(
             "SELECT idx, bytes, hash FROM audit_leaves
              WHERE tenant = ?1 AND idx < ?2 AND idx >= ?3 AND instr(bytes, ?4) > 0 ORDER BY idx DESC LIMIT ?5",
         )?;
-        let found =
-            select.query_map((tenant.as_str(), count(end)?, count(from)?, told.as_bytes(), limit(most)), leaf)?;
+        let found = select.query_map((tenant.as_str(), count(end)?, count(from)?, trail.told(), limit(most)), leaf)?;
         page.leaves = found.collect::<Result<_, _>>()?;
         end = page.leaves.last().filter(|_| page.leaves.len() >= most).map_or(from, |last| last.index);
         if page.leaves.len() >= most || indexed < from {
@@ -131,17 +77,16 @@ pub(super) fn leaves_of(
         }
     }
     let Some(newest) = end.checked_sub(1) else { return Ok(page) };
-    let trail = tenancy.keys.trail(what, id);
     let mut segments = session.conn.prepare_cached(
         "SELECT segment, entries FROM audit_trails WHERE tenant = ?1 AND bucket = ?2 AND segment <= ?3
          ORDER BY segment DESC",
     )?;
     let mut one =
         session.conn.prepare_cached("SELECT idx, bytes, hash FROM audit_leaves WHERE tenant = ?1 AND idx = ?2")?;
-    let mut rows = segments.query((tenant.as_str(), count(bucket(trail) as u64)?, count(newest / SEGMENT)?))?;
+    let mut rows = segments.query((tenant.as_str(), trail.bucket(), count(newest / SEGMENT)?))?;
     while let Some(row) = rows.next()? {
         let first = row.number::<u64>(0)? * SEGMENT;
-        for place in places(row.blob(1)?, trail).into_iter().rev() {
+        for place in trail.places(row.blob(1)?).into_iter().rev() {
             let index = first + u64::from(place);
             if index >= end {
                 continue;
@@ -151,26 +96,10 @@ pub(super) fn leaves_of(
                 return Ok(page);
             }
             let leaf = one.query_row((tenant.as_str(), count(index)?), leaf).optional()?;
-            page.leaves.extend(leaf.filter(|leaf| leaf.bytes.windows(told.len()).any(|part| part == told.as_bytes())));
+            page.leaves.extend(leaf.filter(|leaf| trail.leads_to(leaf)));
         }
     }
     Ok(page)
-}
-
-/// The places in a segment where a trail leads, in order.
-fn places(entries: &[u8], trail: u64) -> Vec<u32> {
-    let (entries, _) = entries.as_chunks::<ENTRY>();
-    let read = |entry: &[u8; ENTRY]| {
-        let (trail, place) = entry.split_first_chunk::<8>()?;
-        Some((u64::from_be_bytes(*trail), u32::from_be_bytes(*place.first_chunk()?)))
-    };
-    let from = entries.partition_point(|entry| read(entry).is_some_and(|(found, _)| found < trail));
-    let rest = entries.iter().skip(from).map_while(read);
-    rest.take_while(|(found, _)| *found == trail).map(|(_, place)| place).collect()
-}
-
-fn bucket(trail: u64) -> usize {
-    (trail >> (u64::BITS - BUCKETS.ilog2())) as usize
 }
 
 fn leaf(row: &Row<'_>) -> rusqlite::Result<Leaf> {
