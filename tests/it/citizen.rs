@@ -13,14 +13,14 @@ const REGISTER: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
 const DAY: i64 = 86_400;
 
 /// A hub, a city, an app, and a citizen who has signed in.
-struct Home {
-    hub: TestGateway,
-    city: Partner,
+pub(crate) struct Home {
+    pub(crate) hub: TestGateway,
+    pub(crate) city: Partner,
     app: Partner,
 }
 
 impl Home {
-    async fn of(people: &[Person]) -> Self {
+    pub(crate) async fn of(people: &[Person]) -> Self {
         let hub = TestGateway::start().await;
         let (city, app) = (hub.partner("city-oita"), hub.partner("app-techo"));
         let rows: Vec<Value> = people.iter().map(entitlement).collect();
@@ -28,31 +28,31 @@ impl Home {
         Self { hub, city, app }
     }
 
-    async fn link(&self, system: &str, value: &str, sub: &str, relationship: &str) -> Reply {
+    pub(crate) async fn link(&self, system: &str, value: &str, sub: &str, relationship: &str) -> Reply {
         let body = json!({
             "system": system, "value": value, "issuer": ISSUER, "sub": sub, "relationship": relationship,
         });
         self.city.post("/v1/links", &body).await
     }
 
-    async fn call(&self, sub: &str, method: Method, path: &str, body: Value) -> Reply {
+    pub(crate) async fn call(&self, sub: &str, method: Method, path: &str, body: Value) -> Reply {
         let auth = self.hub.bearer(sub, "app-techo");
         let headers = [("authorization", auth.as_str()), ("content-type", "application/json")];
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.app.send(method, path, &headers, body).await
     }
 
-    async fn read(&self, sub: &str, query: &str) -> Reply {
+    pub(crate) async fn read(&self, sub: &str, query: &str) -> Reply {
         self.call(sub, Method::GET, &format!("/app/v1/records{query}"), Value::Null).await
     }
 
-    async fn agree(&self, sub: &str) -> Reply {
+    pub(crate) async fn agree(&self, sub: &str) -> Reply {
         let body = json!({ "effect": "permit", "recipient": { "participant": "app-techo" } });
         self.call(sub, Method::POST, "/app/v1/consents", body).await
     }
 }
 
-fn today() -> jiff::civil::Date {
+pub(crate) fn today() -> jiff::civil::Date {
     tsunagi_gateway::clock::Clock::system().today()
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tsunagi_core::coverage::CoverageLine;
 use tsunagi_gateway::gateway::{Running, open_store};
 use tsunagi_gateway::pipeline::coverage::write;
-use tsunagi_store::{Storage, StoreAdmin};
+use tsunagi_store::Storage;
 use tsunagi_tests::faulty::{Failing, FaultyStore, Write};
 use tsunagi_tests::papers::{HOSPITAL_OITA, MODERN_HEADER, OITA, Person, entitlement, immunization, modern_row};
 use tsunagi_tests::process::run;
@@ -83,7 +83,7 @@ async fn unknown_columns_and_codes_of_a_file_are_counted_shown_and_kept_over_a_r
     running.drain().await;
     Running::start(config.clone(), clock).await.unwrap().drain().await;
     let expected = [gap(2, "code", "counted-here", "性別", Some("7")), gap(2, "column", "counted-here", "旧姓", None)];
-    assert_eq!(counted(&open_store(&config).unwrap().coverage(None).await.unwrap()), expected);
+    assert_eq!(counted(&open_store(&config).await.unwrap().coverage(None).await.unwrap()), expected);
 
     let command = |lang: &str, more: &[&str]| {
         let line = [&["--config", "tsunagi.toml", "mappings", "coverage"], more].concat();

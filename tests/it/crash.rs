@@ -14,9 +14,10 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tsunagi_core::audit::{Action, EventOutcome};
+use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_gateway::gateway::{open_signer, open_store};
-use tsunagi_store::{DeliveryFilter, Outbox, StoreAdmin};
+use tsunagi_store::DeliveryFilter;
+use tsunagi_store::contract::server::Place;
 use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, consent_of, eligibility, entitlement, immunization};
 use tsunagi_tests::process::{KeptHub, Served, config_of, partner, run};
 use tsunagi_tests::{Log, Partner, Reply, check_invariants};
@@ -122,7 +123,31 @@ impl Ledger {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_receipt_that_was_given_outlives_a_kill_once() {
     let copy = tokio::task::spawn_blocking(|| KeptHub::shared().copy()).await.unwrap();
+    outlives_kills(copy.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_receipt_that_was_given_outlives_a_kill_once_on_a_server() {
+    let Some(place) = Place::database().await else { return };
+    let copy = tokio::task::spawn_blocking(|| KeptHub::shared().copy()).await.unwrap();
     let hub = copy.path();
+    let (_, registry) = open_store(&config_of(hub, &[])).await.unwrap().registry().await.unwrap();
+    let file = hub.join("tsunagi.toml");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let server = format!("[store]\nbackend = \"postgres\"\npostgres_url = \"{}\"\n", place.url);
+    assert_eq!(written.matches("[store]\n").count(), 1);
+    let of_backend = |line: &&str| !line.starts_with("backend =") && !line.starts_with("postgres_url =");
+    let lines: Vec<&str> = written.lines().filter(of_backend).collect();
+    std::fs::write(&file, lines.join("\n").replace("[store]\n", &server)).unwrap();
+    let store = open_store(&config_of(hub, &[])).await.unwrap();
+    let event =
+        AuditEvent::new(jiff::Timestamp::UNIX_EPOCH, Action::RegistryImported, EventOutcome::Done, Agent::default());
+    store.import_registry(registry, event).await.unwrap();
+    drop(store);
+    outlives_kills(hub).await;
+}
+
+async fn outlives_kills(hub: &Path) {
     let mut ledger = Ledger::default();
     let next = Arc::new(Next::default());
     let mut served = serve(hub).await;
@@ -143,7 +168,7 @@ async fn every_receipt_that_was_given_outlives_a_kill_once() {
     assert!(verified.as_array().unwrap().iter().all(|log| log["verified"] == true), "{verified}");
     let config = config_of(hub, &[]);
     let public_key = open_signer(&config).unwrap().public_key();
-    check_invariants(&open_store(&config).unwrap(), &public_key).await;
+    check_invariants(open_store(&config).await.unwrap().as_ref(), &public_key).await;
 }
 
 async fn serve(hub: &Path) -> Served {
@@ -269,9 +294,9 @@ async fn resend(hub: &Path, edge: SocketAddr, ledger: &mut Ledger) {
 
 /// Read from the store itself: one leaf for each lookup that was answered; one exchange for each key, one record for each row, one delivery for each vaccination.
 async fn assert_once(hub: &Path, ledger: &Ledger) {
-    let store = open_store(&config_of(hub, &[])).unwrap();
+    let store = open_store(&config_of(hub, &[])).await.unwrap();
     let exchanges = store.exchanges(1_000_000).await.unwrap();
-    let log = Log::read(&store, "oita").await;
+    let log = Log::read(store.as_ref(), "oita").await;
     let oita = "oita".parse().unwrap();
     let deliveries = store.deliveries(&oita, &DeliveryFilter { state: None, limit: 1_000_000 }).await.unwrap();
     for exchange in &ledger.told {

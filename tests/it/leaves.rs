@@ -83,6 +83,7 @@ async fn every_answer_to_an_app_or_a_municipality_has_its_leaf_when_it_arrives()
     let given = app.send(Method::POST, "/app/v1/consents", &headers, body).await.expect(201);
     let read = app.send(Method::GET, "/app/v1/records", &headers, "").await.expect(200);
     let listed = app.send(Method::GET, "/app/v1/consents", &headers, "").await.expect(200);
+    let logged = app.send(Method::GET, "/app/v1/access-log", &headers, "").await.expect(200);
     let path = format!("/app/v1/consents/{}", given.json()["consents"][0]["id"].as_str().unwrap());
     let withdrawn = app.send(Method::DELETE, &path, &headers, "").await.expect(200);
     let again = app.send(Method::GET, "/app/v1/records", &headers, "").await.expect(404);
@@ -97,6 +98,7 @@ async fn every_answer_to_an_app_or_a_municipality_has_its_leaf_when_it_arrives()
         ("consent", given),
         ("records", read),
         ("consents", listed),
+        ("access log", logged),
         ("withdrawal", withdrawn),
         ("records after it", again),
         ("acknowledgement", settled),

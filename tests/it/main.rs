@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod abuse;
+mod access_log;
 mod allocations;
 mod arrows;
 mod bad_certificates;
@@ -15,6 +16,7 @@ mod coordinator;
 mod coverage;
 mod crash;
 mod decisions;
+mod directives;
 mod doses;
 mod edge;
 mod faults;
@@ -30,6 +32,7 @@ mod mailbox;
 mod mtls;
 mod my_number;
 mod my_number_everywhere;
+mod postgres;
 mod push;
 mod readme;
 mod receipts;

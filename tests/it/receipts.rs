@@ -27,7 +27,7 @@ async fn unhurried() -> TestGateway {
 }
 
 /// What a receipt tells of a leaf, held against the log itself and the hub's public key.
-async fn assert_proved(hub: &TestGateway, tenant: &str, audit: &Value) -> AuditEvent {
+pub(crate) async fn assert_proved(hub: &TestGateway, tenant: &str, audit: &Value) -> AuditEvent {
     let index = audit["leaf"].as_u64().unwrap_or_else(|| panic!("no leaf: {audit}"));
     let tenant: TenantId = tenant.parse().unwrap();
     let leaf = hub.store().audit_page(&tenant, index, 1).await.unwrap().remove(0);

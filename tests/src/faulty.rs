@@ -15,8 +15,8 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
     Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
-    Identifier, KeptSubtree, Leaf, Link, Note, Outbox, Rejection, RowPage, Settlement, Shredded, Storage, Store,
-    StoreAdmin, StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    Identifier, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Outbox, Rejection, RowPage, Settlement, Shredded,
+    Storage, Store, StoreAdmin, StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -30,6 +30,8 @@ pub enum Write {
     AppendSeal,
     /// `claim_due`
     ClaimDue,
+    /// `index_leaves`
+    IndexLeaves,
     /// `keep_subtrees`
     KeepSubtrees,
     /// `link_subject`
@@ -280,6 +282,20 @@ impl AuditLog for FaultyStore {
 
     async fn tile(&self, tenant: &TenantId, tile: Tile) -> Result<Vec<Hash>, StoreError> {
         self.real.tile(tenant, tile).await
+    }
+
+    async fn index_leaves(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        self.write(Write::IndexLeaves, self.real.index_leaves(tenant)).await
+    }
+
+    async fn leaves_of(
+        &self,
+        tenant: &TenantId,
+        of: &LeavesOf,
+        below: u64,
+        limit: usize,
+    ) -> Result<LeafPage, StoreError> {
+        self.real.leaves_of(tenant, of, below, limit).await
     }
 
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError> {

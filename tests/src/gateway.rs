@@ -18,7 +18,8 @@ use tsunagi_gateway::clock::Clock;
 use tsunagi_gateway::commands::init::init;
 use tsunagi_gateway::config::Config;
 use tsunagi_gateway::gateway::{Running, open_signer, open_store};
-use tsunagi_store::{Storage, StoreAdmin};
+use tsunagi_store::Storage;
+use tsunagi_store::contract::server::Place;
 
 use crate::{AUDIENCE, ISSUER, Log, Partner, TokenIssuer, check_invariants};
 
@@ -141,6 +142,13 @@ impl Setup {
             work(folder.path(), &clock, &mut self);
         }
         clock.shift(self.days_ago * DAY_SECS);
+        let place = place().await;
+        if let Some(place) = &place {
+            self.put("store.backend", "postgres");
+            self.put("store.postgres_url", &place.url);
+            // Many hubs are on one server at once.
+            self.put("store.postgres_connections", 6);
+        }
         let environment = self.settings.iter().map(|(key, value)| {
             let (section, key) = key.split_once('.').expect("section.key");
             (format!("TSUNAGI__{}__{}", section.to_uppercase(), key.to_uppercase()), value.clone())
@@ -148,13 +156,21 @@ impl Setup {
         let config = Config::load(Some(&folder.path().join("tsunagi.toml")), environment)
             .unwrap_or_else(|faults| panic!("{faults:?}"));
         {
-            let store = open_store(&config).expect("the store");
+            let store = open_store(&config).await.expect("the store");
             store.migrate().await.expect("migrated");
             store.import_registry(self.registry.clone(), imported(&clock)).await.expect("imported");
         }
         tsunagi_gateway::telemetry::start_metrics();
         let running = Box::pin(Running::start(config.clone(), clock.clone())).await.expect("the gateway starts");
-        TestGateway { folder, clock, config, running, issuer, pairs: Mutex::default() }
+        TestGateway { folder, clock, config, running, issuer, pairs: Mutex::default(), place }
+    }
+}
+
+/// A database of its own where the environment says that hubs are to be on a server.
+async fn place() -> Option<Place> {
+    match std::env::var("TSUNAGI_TEST_STORE").as_deref() {
+        Ok("postgres") => Some(Place::database().await.expect("a server, where the tests are to run on one")),
+        _ => None,
     }
 }
 
@@ -174,6 +190,8 @@ pub struct TestGateway {
     pub running: Running,
     issuer: TokenIssuer,
     pairs: Mutex<BTreeMap<String, Pair>>,
+    /// Its database, which goes away with it.
+    place: Option<Place>,
 }
 
 impl TestGateway {
@@ -281,12 +299,12 @@ impl TestGateway {
 
     /// Drains the gateway, then reads everything again and fails where a promise was broken.
     pub async fn finish(self) {
-        let Self { folder, config, running, .. } = self;
+        let Self { folder, config, running, place, .. } = self;
         let store = running.gateway.store.clone();
         running.drain().await;
         let public_key = open_signer(&config).expect("the checkpoint key").public_key();
         check_invariants(store.as_ref(), &public_key).await;
-        drop(folder);
+        drop((folder, place));
     }
 }
 

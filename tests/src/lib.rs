@@ -18,6 +18,7 @@ mod invariants;
 mod issuer;
 mod log;
 mod oracle;
+pub mod own_server;
 pub mod papers;
 mod partner;
 pub mod pki;

@@ -38,6 +38,8 @@ pub enum Action {
     DirectiveWithdrawn,
     /// An exchange was refused as a whole.
     ExchangeRefused,
+    /// Somebody read what a log tells of them, or of those they may ask about.
+    LogRead,
     /// A lookup was answered or was not; see outcome.
     LookupAnswered,
     /// A peer was refused before its exchange began.

@@ -247,7 +247,7 @@ pub struct Running {
 impl Running {
     /// Opens the store that the configuration names and starts on it.
     pub async fn start(config: Config, clock: Clock) -> Result<Self, StartFault> {
-        let store = Arc::new(open_store(&config)?);
+        let store = open_store(&config).await?;
         Self::start_on(config, clock, store).await
     }
 
@@ -323,13 +323,19 @@ pub fn load_tables(config: &Config) -> Result<Tables, StartFault> {
     })
 }
 
-/// Opens the store with the master key.
-pub fn open_store(config: &Config) -> Result<SqliteStore, StartFault> {
-    let master = read_key(&config.master_key_file)?;
+/// Opens the configured store with the master key.
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Storage>, StartFault> {
+    let keyring = Keyring::new(MasterKey::from_bytes(read_key(&config.master_key_file)?));
+    // Files on their way in rest there, whatever the store is.
     if let Some(folder) = config.store_path.parent() {
         make_private_folder(folder).map_err(|error| StartFault(format!("{}: {error}", folder.display())))?;
     }
-    SqliteStore::open(&config.store_path, Keyring::new(MasterKey::from_bytes(master)))
+    #[cfg(feature = "postgres")]
+    if let Some(server) = &config.postgres {
+        return crate::postgres::open(server, keyring).await;
+    }
+    SqliteStore::open(&config.store_path, keyring)
+        .map(|store| Arc::new(store) as Arc<dyn Storage>)
         .map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))
 }
 

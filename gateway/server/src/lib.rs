@@ -15,6 +15,8 @@ pub mod gateway;
 mod guarded;
 pub mod isolation;
 pub mod pipeline;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod proof;
 pub mod receipts;
 pub mod sealing;

@@ -25,6 +25,9 @@ const TILES_AT_A_TIME: u64 = 40;
 /// How many checkpoints one log gets in a row.
 const CHECKPOINTS_AT_A_TIME: usize = 8;
 
+/// How many segments of one log are indexed in a row, so that an older one is caught up with beside the daily work.
+const SEGMENTS_AT_A_TIME: usize = 2;
+
 /// Whether sealing keeps up. Measured by the machine's steady clock: a wall clock that jumps says nothing about it.
 #[derive(Debug)]
 pub struct SealingState {
@@ -76,6 +79,9 @@ pub async fn seal_all(gateway: &Gateway) -> bool {
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
     let (mut all_done, mut is_able) = (true, true);
     for tenant in tenants {
+        if let Err(error) = index(gateway, &tenant).await {
+            tracing::error!(%tenant, %error, "leaves could not be indexed");
+        }
         match seal(gateway, &tenant, clock_began).await {
             Ok(done) => all_done &= done,
             Err(error) => {
@@ -89,6 +95,17 @@ pub async fn seal_all(gateway: &Gateway) -> bool {
     }
     metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
     is_able
+}
+
+/// Indexes what was sealed by whom it tells of. Access logs are found by it, nothing is proved by it: where it lags, more is
+/// looked through.
+async fn index(gateway: &Gateway, tenant: &TenantId) -> Result<(), StoreError> {
+    for _ in 0..SEGMENTS_AT_A_TIME {
+        if !gateway.store.index_leaves(tenant).await? {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log

@@ -56,12 +56,7 @@ pub struct Accept {
     pub complete: bool,
 }
 
-#[cfg(feature = "sqlite")]
-pub use crate::sqlite::Draft;
-/// No backend, no drafts.
-#[cfg(not(feature = "sqlite"))]
-#[derive(Debug, Clone)]
-pub enum Draft {}
+pub use crate::tables::Draft;
 
 /// One row.
 #[derive(Debug, Clone)]
@@ -333,6 +328,25 @@ pub struct Leaf {
     pub bytes: Vec<u8>,
     /// RFC 6962 leaf hash of the bytes.
     pub hash: [u8; 32],
+}
+
+/// Whom leaves tell of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LeavesOf {
+    /// What this participant did.
+    Participant(ParticipantId),
+    /// What was done with this subject's data.
+    Subject(SubjectKey),
+}
+
+/// Leaves that tell of somebody, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeafPage {
+    /// The leaves.
+    pub leaves: Vec<Leaf>,
+    /// Below which index the next page begins; `None` if there is nothing left. There may be a next page after one that is
+    /// short or empty: only so many leaves are looked through for one.
+    pub next: Option<u64>,
 }
 
 /// What has to be sealed.

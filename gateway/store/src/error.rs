@@ -1,8 +1,10 @@
 //! What a store call can fail with.
 
+use crate::keys::KeyFault;
+
 /// Whose turn it is: the caller retries [`StoreError::Stale`] at once and [`StoreError::Unavailable`] later; the others
 /// need a person.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// What is stored cannot be read back: wrong key, or damage.
     #[error("stored data cannot be read: {0}")]
@@ -16,4 +18,13 @@ pub enum StoreError {
     /// The database is down, full or too slow; nothing of the call is known to have happened.
     #[error("store unavailable: {0}")]
     Unavailable(String),
+}
+
+impl From<KeyFault> for StoreError {
+    fn from(fault: KeyFault) -> Self {
+        match fault {
+            KeyFault::Crypto => Self::Unavailable(fault.to_string()),
+            KeyFault::Shape | KeyFault::Unreadable => Self::Corrupt(fault.to_string()),
+        }
+    }
 }

@@ -11,15 +11,19 @@ pub mod contract;
 pub mod coordinator;
 mod error;
 mod keys;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod recent;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod tables;
 mod traits;
 
 pub use command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, Draft, ExchangeHead, ExchangeView,
-    Held, Identifier, Intake, KeptSubtree, Leaf, Link, NewDelivery, NewRecord, Note, Rejection, Relationship, RowPage,
-    SettledState, Settlement, Shredded, SubjectRef, Unsealed, Verdict, VerifyFault, WitnessedHead,
+    Held, Identifier, Intake, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, NewDelivery, NewRecord, Note, Rejection,
+    Relationship, RowPage, SettledState, Settlement, Shredded, SubjectRef, Unsealed, Verdict, VerifyFault,
+    WitnessedHead,
 };
 pub use error::StoreError;
 pub use keys::{KeyFault, Keyring, MasterKey};

@@ -14,8 +14,8 @@ use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
-    WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
+    Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 
@@ -173,6 +173,20 @@ pub trait AuditLog: Send + Sync {
 
     /// Leaves in order, from an index on.
     async fn audit_page(&self, tenant: &TenantId, from: u64, limit: usize) -> Result<Vec<Leaf>, StoreError>;
+
+    /// Looks through the next sealed leaves for whom they tell of, so that [`AuditLog::leaves_of`] finds them; false if
+    /// there are too few to begin with. Goes on where it ended, in this process or another. Like
+    /// [`AuditLog::keep_subtrees`] without an event: it says nothing that the leaves do not.
+    async fn index_leaves(&self, tenant: &TenantId) -> Result<bool, StoreError>;
+
+    /// The leaves that tell of somebody, of those below an index, newest first, sealed or not, at most `limit`.
+    async fn leaves_of(
+        &self,
+        tenant: &TenantId,
+        of: &LeavesOf,
+        below: u64,
+        limit: usize,
+    ) -> Result<LeafPage, StoreError>;
 
     /// The newest checkpoint.
     async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError>;

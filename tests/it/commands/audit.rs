@@ -8,7 +8,7 @@ use tsunagi_core::id::{ParticipantId, TenantId};
 use tsunagi_core::merkle::Frontier;
 use tsunagi_gateway::gateway::{open_signer, open_store};
 use tsunagi_gateway::sealing::origin;
-use tsunagi_store::{AuditLog, Checkpoint, Note, Store};
+use tsunagi_store::{Checkpoint, Note};
 use tsunagi_tests::process::{KeptHub, config_of};
 
 use super::{en, ja};
@@ -25,7 +25,7 @@ fn exported(hub: &Path) -> tempfile::TempDir {
 /// Adds events that `by` has caused to Oita's log, one checkpoint for all of them; gives the new size.
 fn grow(hub: &Path, by: &str, count: i64) -> u64 {
     let config = config_of(hub, &[]);
-    let (store, signer) = (open_store(&config).unwrap(), open_signer(&config).unwrap());
+    let signer = open_signer(&config).unwrap();
     let oita: TenantId = "oita".parse().unwrap();
     let agent = Agent { participant: ParticipantId::parse(by).ok(), ..Agent::default() };
     let event = |n: i64| {
@@ -33,6 +33,7 @@ fn grow(hub: &Path, by: &str, count: i64) -> u64 {
         AuditEvent::new(at, Action::ExchangeRefused, EventOutcome::Denied, agent.clone())
     };
     tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = open_store(&config).await.unwrap();
         let events = (0..count).map(event).collect();
         store.note(&oita, Note { events, rests_on: vec![], directive: None }).await.unwrap();
         let unsealed = store.unsealed(&oita, 100_000).await.unwrap();

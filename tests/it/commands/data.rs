@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use tsunagi_gateway::gateway::open_store;
-use tsunagi_store::AuditLog;
 use tsunagi_tests::process::{KeptHub, config_of, run};
 
 use super::{en, ja};
@@ -101,11 +100,12 @@ fn audit_verify_names_the_leaf_that_was_changed() {
 
 /// A leaf of Oita's log as it was written. The store is closed afterwards: everything is in the one file.
 fn leaf_bytes(hub: &Path, index: u64) -> Vec<u8> {
-    let store = open_store(&config_of(hub, &[])).unwrap();
-    let oita = "oita".parse().unwrap();
-    let page = store.audit_page(&oita, index, 1);
-    let page = tokio::runtime::Runtime::new().unwrap().block_on(page).unwrap();
-    page[0].bytes.clone()
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = open_store(&config_of(hub, &[])).await.unwrap();
+        let page = store.audit_page(&"oita".parse().unwrap(), index, 1).await.unwrap();
+        page[0].bytes.clone()
+    })
 }
 
 #[test]

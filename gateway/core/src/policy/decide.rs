@@ -222,7 +222,7 @@ pub enum Decision {
 }
 
 /// Decides class by class, in this order: non-disclosure flag, statute that forbids, explicit deny, statute that
-/// permits, directive that permits, and otherwise no. What is visible of no class is denied as a whole.
+/// permits, directive that permits, and otherwise no. A deny gives way to a permit of the person that is narrower. What is visible of no class is denied as a whole.
 ///
 /// In doubt the answer is no: a class the policy does not declare is never visible, and where the caller states no
 /// purpose, whatever forbids or denies for some purpose holds and whatever permits for some purpose does not.
@@ -302,7 +302,8 @@ fn decide_class(
     if let Some(rule) = with(Effect::Never).next() {
         return Err((DenialReason::StatuteForbids, rule.id.clone()));
     }
-    if let Some(directive) = question.directives.iter().find(|d| denies(d, question, class)) {
+    let denial = |directive: &&Directive| denies(directive, question, class) && !is_lifted(directive, question, class);
+    if let Some(directive) = question.directives.iter().find(denial) {
         return Err((DenialReason::DirectiveDenies, directive.id.to_string()));
     }
     // A rule for the whole class comes before one for named items, so that naming an item never hides the others.
@@ -366,6 +367,19 @@ fn denies(directive: &Directive, question: &Question<'_>, class: &ClassName) -> 
         && directive.is_in_force(question.at)
         && directive.is_about(question.recipient, &question.kind.name, question.purpose)
         && (directive.classes.is_empty() || directive.classes.contains(class))
+}
+
+/// True if the person has also said something narrower that permits. At the same width the denial holds, and so it does
+/// where the permission is the recipient's own word of what was said at its desk: nobody lifts a denial for himself. An
+/// app hands on what the person has signed in to say.
+fn is_lifted(denial: &Directive, question: &Question<'_>, class: &ClassName) -> bool {
+    let Recipient { participant, role } = question.recipient;
+    question.directives.iter().any(|directive| {
+        permits(directive, question, class, false)
+            && directive.is_in_force(question.at)
+            && (directive.stated_by != *participant || *role == Role::App)
+            && directive.is_narrower_than(denial)
+    })
 }
 
 fn permits(directive: &Directive, question: &Question<'_>, class: &ClassName, only_if_named: bool) -> bool {

@@ -1,5 +1,6 @@
 //! Consent directives (同意情報): what a subject or a proxy has permitted or denied.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -83,5 +84,33 @@ impl Directive {
         let purpose_fits = self.purposes.is_empty()
             || purpose.map_or(self.effect == DirectiveEffect::Deny, |purpose| self.purposes.contains(&purpose));
         recipient_fits && kind_fits && purpose_fits
+    }
+
+    /// True if it speaks of nothing that the other does not speak of, and of less: of fewer recipients, kinds, classes or
+    /// purposes. Asked of two that speak of the same recipient, so that a participant is within its role.
+    pub(super) fn is_narrower_than(&self, other: &Self) -> bool {
+        let width = |scope: &RecipientScope| match scope {
+            RecipientScope::Participant(_) => 0,
+            RecipientScope::Role(_) => 1,
+            RecipientScope::Any => 2,
+        };
+        let recipients = width(&self.recipient).cmp(&width(&other.recipient));
+        let all = [
+            Some(recipients).filter(|order| order.is_le()),
+            compared(&self.kinds, &other.kinds),
+            compared(&self.classes, &other.classes),
+            compared(&self.purposes, &other.purposes),
+        ];
+        all.iter().all(Option::is_some) && all.contains(&Some(Ordering::Less))
+    }
+}
+
+/// How one list stands to another in which it is contained; `None` where it is not. An empty list is all there is.
+fn compared<T: Ord>(one: &BTreeSet<T>, other: &BTreeSet<T>) -> Option<Ordering> {
+    match (one.is_empty(), other.is_empty()) {
+        _ if one == other => Some(Ordering::Equal),
+        (true, _) => None,
+        (false, true) => Some(Ordering::Less),
+        (false, false) => one.is_subset(other).then_some(Ordering::Less),
     }
 }

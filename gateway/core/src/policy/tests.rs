@@ -333,6 +333,60 @@ fn the_reason_says_what_would_have_to_change() {
 }
 
 #[test]
+fn of_a_permit_and_a_deny_the_narrower_holds_and_in_doubt_the_deny() {
+    let asker = || RecipientScope::Participant(ParticipantId::parse(ASKER).unwrap());
+    let hospitals = || RecipientScope::Role(Role::Hospital);
+    let treat = || BTreeSet::from([Purpose::Treat]);
+    // Everything, to anybody: each respect is narrowed by itself, and then against the other.
+    let all = |effect| Directive { recipient: RecipientScope::Any, kinds: kinds(&[]), ..directive(effect, &[]) };
+    let narrowings: [fn(Directive) -> Directive; 5] = [
+        |d| Directive { recipient: RecipientScope::Participant(ParticipantId::parse(ASKER).unwrap()), ..d },
+        |d| Directive { recipient: RecipientScope::Role(Role::Hospital), ..d },
+        |d| Directive { kinds: kinds(&[KIND]), ..d },
+        |d| Directive { classes: classes(&[NORMAL]), ..d },
+        |d| Directive { purposes: BTreeSet::from([Purpose::Treat]), ..d },
+    ];
+    let permit = || all(DirectiveEffect::Permit);
+    let deny = || all(DirectiveEffect::Deny);
+    let sees = |directives: Vec<Directive>| {
+        let ask = Ask { directives, ..ask(Flow::HospitalReads) };
+        match answer(ask, &policy()) {
+            Decision::Permit(permit) => permit.classes().contains(&ClassName::parse(NORMAL).unwrap()),
+            Decision::Deny(denial) => {
+                assert_eq!(denial.reason, DenialReason::DirectiveDenies);
+                false
+            }
+        }
+    };
+    assert!(sees(vec![permit()]) && !sees(vec![permit(), deny()]), "at the same width the deny holds");
+    for narrow in narrowings {
+        assert!(sees(vec![narrow(permit()), deny()]), "a narrower permit");
+        assert!(!sees(vec![permit(), narrow(deny())]), "a narrower deny");
+        assert!(!sees(vec![narrow(permit()), narrow(deny())]), "equally narrow");
+        assert!(!sees(vec![narrow(permit()), deny(), narrow(deny())]), "each deny has to give way by itself");
+        let over = Directive { withdrawn_at: Some(now()), ..narrow(permit()) };
+        assert!(!sees(vec![over, permit(), deny()]), "a permit that is over lifts nothing");
+    }
+    // Each is narrower in one respect.
+    let of_kind = Directive { kinds: kinds(&[KIND]), ..permit() };
+    assert!(!sees(vec![of_kind, Directive { purposes: treat(), ..deny() }]));
+    let (of_two, of_one) = (kinds(&[KIND, "vaccination"]), kinds(&[KIND]));
+    assert!(sees(vec![Directive { kinds: of_one, ..permit() }, Directive { kinds: of_two, ..deny() }]));
+    let for_hospitals = Directive { recipient: hospitals(), ..deny() };
+    assert!(sees(vec![Directive { recipient: asker(), ..permit() }, for_hospitals.clone()]));
+    // What a hospital says it was told lifts nothing for itself; it counts where nothing denies.
+    let own = Directive { stated_by: ParticipantId::parse(ASKER).unwrap(), recipient: asker(), ..permit() };
+    assert!(sees(vec![own.clone()]) && !sees(vec![own, for_hospitals]));
+}
+
+#[test]
+fn an_app_hands_on_what_lifts_a_denial_for_itself() {
+    let own = |effect| Directive { stated_by: ParticipantId::parse(ASKER).unwrap(), ..directive(effect, &[]) };
+    let to_all = Directive { recipient: RecipientScope::Any, ..own(DirectiveEffect::Deny) };
+    permitted(Ask { directives: vec![own(DirectiveEffect::Permit), to_all], ..ask(Flow::AppReads) }, &policy());
+}
+
+#[test]
 fn a_class_hidden_by_the_flag_is_the_reason_where_it_was_the_only_one() {
     let only_where =
         Policy { rule: vec![rule("where", Flow::MunicipalityReads, Effect::Statute, &[WHERE])], ..policy() };

@@ -70,12 +70,12 @@ pub async fn init(
     for key in [&config.master_key_file, &config.checkpoint_key_file] {
         tsunagi_certs::write_key(key, &hex::encode(clock.key_bytes())).map_err(failed)?;
     }
-    let store = open_store(&config)?;
-    tsunagi_store::StoreAdmin::migrate(&store).await?;
+    let store = open_store(&config).await?;
+    store.migrate().await?;
     let now = clock.now();
     let mut authority =
         Authority::init_under(&config.ca_folder, "tsunagi", now.as_second(), passphrase).map_err(failed)?;
-    leaves::write(&store, leaves::made(&authority, now)?).await?;
+    leaves::write(store.as_ref(), leaves::made(&authority, now)?).await?;
     let first = [
         ("server", Holder::Server(names)),
         ("server-client", Holder::Participant("hub")),
@@ -84,7 +84,7 @@ pub async fn init(
     for (name, holder) in first {
         let order = Order { holder, csr: None, days: DAYS };
         let prepared = authority.prepare(&order, now.as_second()).map_err(failed)?;
-        leaves::write(&store, vec![leaves::issued(prepared.entry(), now)]).await?;
+        leaves::write(store.as_ref(), vec![leaves::issued(prepared.entry(), now)]).await?;
         write_pair(&dir.join("certs"), name, &authority.record(prepared).map_err(failed)?)?;
     }
     // Last, so that a run that broke off is not taken for a hub.

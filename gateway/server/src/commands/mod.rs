@@ -195,14 +195,14 @@ impl Context {
     /// The store that the configuration names; it must be there already.
     pub async fn store(&self) -> Result<Arc<dyn Storage>, CommandFault> {
         let config = self.config()?;
-        if !config.store_path.exists() {
+        if config.postgres.is_none() && !config.store_path.exists() {
             let path = config.store_path.display();
             return Err(CommandFault::Unavailable(self.output.say(
                 &format!("ストア {path} がありません。--config を確かめてください"),
                 &format!("there is no store at {path}; check --config"),
             )));
         }
-        let store: Arc<dyn Storage> = Arc::new(open_store(&config)?);
+        let store = open_store(&config).await?;
         store.migrate().await?;
         Ok(store)
     }

@@ -73,8 +73,7 @@ async fn import(context: &Context, file: &Path, dry_run: bool) -> Result<(), Com
     let config = context.config()?;
     let tables = load_tables(&config)?;
     // The first import of a hub makes its store.
-    let store = crate::gateway::open_store(&config)?;
-    use tsunagi_store::StoreAdmin;
+    let store = crate::gateway::open_store(&config).await?;
     store.migrate().await?;
     let (_, before) = store.registry().await?;
     check(&tables, before, &entries).map_err(|faults| {

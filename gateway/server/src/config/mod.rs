@@ -4,6 +4,7 @@
 mod coordinator;
 mod edge;
 mod raw;
+mod store;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -18,6 +19,7 @@ pub use coordinator::{CoordinatorConfig, Shared};
 pub use edge::{CrlSource, EdgeConfig, RATE_CLASSES};
 use raw::RawConfig;
 pub use raw::RawIssuer;
+pub use store::PostgresConfig;
 pub use witness::{WitnessConfig, WitnessedLog};
 
 /// `config/default.toml`, the reference.
@@ -41,8 +43,10 @@ pub struct Config {
     pub edge: EdgeConfig,
     /// Where health, readiness and metrics are served.
     pub operations_listen: SocketAddr,
-    /// The SQLite file.
+    /// The SQLite file; its folder is this node's own whatever the store is.
     pub store_path: PathBuf,
+    /// The server, where the store is on one.
+    pub postgres: Option<PostgresConfig>,
     /// What the nodes of the hub have in common beside the store.
     pub coordinator: CoordinatorConfig,
     /// Key files.
@@ -196,6 +200,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
     let operations_listen = address("operations.listen", &raw.operations.listen, &mut faults);
     let coordinator = CoordinatorConfig::check(&raw.coordinator, folder, &mut faults);
     check_numbers(&raw, &mut faults);
+    let postgres = PostgresConfig::check(&raw.store, &at, &mut faults);
     let witness = WitnessConfig::check(&raw.witness, folder, &mut faults);
     for (index, issuer) in raw.app.issuers.iter().enumerate() {
         if raw.app.issuers.iter().take(index).any(|earlier| earlier.issuer == issuer.issuer) {
@@ -212,6 +217,7 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
         edge,
         operations_listen,
         store_path: at(&raw.store.path),
+        postgres,
         coordinator,
         master_key_file: at(&raw.keys.master_key_file),
         checkpoint_key_file: at(&raw.keys.checkpoint_key_file),

@@ -106,7 +106,14 @@ pub(super) struct RawOperations {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawStore {
+    pub backend: String,
     pub path: PathBuf,
+    pub postgres_url: String,
+    pub postgres_password_file: PathBuf,
+    pub postgres_root_ca_file: PathBuf,
+    pub postgres_connections: usize,
+    pub postgres_connect_timeout_ms: u64,
+    pub postgres_timeout_ms: u64,
 }
 
 /// `[coordinator]`

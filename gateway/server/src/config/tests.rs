@@ -67,3 +67,40 @@ fn a_coordinator_that_contradicts_itself_is_named() {
         assert!(!faults[0].contains("secret"));
     }
 }
+
+fn on_a_server(lines: &str) -> Result<Config, Vec<String>> {
+    parse(&format!("version = 1\n[store]\nbackend = \"postgres\"\n{lines}\n"), &[])
+}
+
+#[test]
+fn a_server_is_named_without_a_password_and_proves_its_name_unless_it_is_here() {
+    let here = on_a_server("postgres_url = \"postgres://hub@127.0.0.1:5432/hub\"").expect("sound");
+    assert_eq!(here.postgres.expect("a server").root_ca_file, None);
+    let there = "postgres_url = \"postgres://hub@db.example/hub\"";
+    assert!(on_a_server(there).expect_err("no CA")[0].starts_with("store.postgres_root_ca_file"));
+    let proven = on_a_server(&format!("{there}\npostgres_root_ca_file = \"ca.pem\"")).expect("sound");
+    assert_eq!(proven.postgres.expect("a server").root_ca_file.as_deref(), Some(Path::new("/hub/ca.pem")));
+    for url in [
+        "",
+        "mysql://hub@127.0.0.1/hub",
+        "postgres://127.0.0.1/hub",
+        "postgres://hub@127.0.0.1",
+        "postgres://hub@127.0.0.1/hub?sslmode=disable",
+        "postgres://hub@127.0.0.1,db.example/hub",
+    ] {
+        let faults = on_a_server(&format!("postgres_url = \"{url}\"")).expect_err(url);
+        assert!(faults[0].starts_with("store.postgres_url: is not of the form"), "{faults:?}");
+    }
+    let faults = on_a_server("postgres_url = \"postgres://hub:hunter2@127.0.0.1/hub\"").expect_err("a password");
+    assert!(faults[0].contains("store.postgres_password_file") && !faults[0].contains("hunter2"), "{faults:?}");
+}
+
+#[test]
+fn a_store_is_in_one_place() {
+    let both = "version = 1\n[store]\npostgres_url = \"postgres://hub@127.0.0.1/hub\"\n";
+    assert!(parse(both, &[]).expect_err("a file and a server")[0].starts_with("store.postgres_url"));
+    let neither = parse("version = 1\n[store]\nbackend = \"oracle\"\n", &[]).expect_err("no such backend");
+    assert!(neither[0].starts_with("store.backend"));
+    let zero = "postgres_url = \"postgres://hub@localhost/hub\"\npostgres_connections = 0\npostgres_timeout_ms = 0";
+    assert_eq!(on_a_server(zero).expect_err("two faults").len(), 2);
+}

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
-use tsunagi_store::StoreAdmin;
 
 use crate::commands::{CommandFault, Context};
 use crate::gateway::{Running, open_store};
@@ -43,7 +42,7 @@ async fn play(context: &Context, stage: &mut Stage, folder: &std::path::Path) ->
     let clock = &context.clock;
     let cast = Cast::assemble(folder, clock).await?;
     {
-        let store = open_store(&cast.config)?;
+        let store = open_store(&cast.config).await?;
         store.migrate().await?;
         let event = AuditEvent::new(clock.now(), Action::RegistryImported, EventOutcome::Done, Agent::default());
         store.import_registry(cast.registry.clone(), event).await?;

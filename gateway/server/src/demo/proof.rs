@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use tsunagi_core::id::TenantId;
-use tsunagi_store::{AuditLog, StoreAdmin, VerifyFault};
+use tsunagi_store::VerifyFault;
 
 use super::cast::Cast;
 use super::stage::{Flop, Stage};
@@ -21,7 +21,7 @@ pub(super) async fn play(stage: &mut Stage, cast: &Cast, output: Output) -> Resu
     let public_key = open_signer(&cast.config)?.public_key();
     let oita = TenantId::parse("oita").map_err(|fault| Flop(fault.to_string()))?;
     let before = {
-        let store = open_store(&cast.config)?;
+        let store = open_store(&cast.config).await?;
         let (_, entries) = store.registry().await?;
         for tenant in entries.tenant.into_iter().map(|tenant| tenant.id).chain([TenantId::hub()]) {
             let started = Instant::now();
@@ -42,7 +42,7 @@ pub(super) async fn play(stage: &mut Stage, cast: &Cast, output: Output) -> Resu
     let config = Config { store_path: copy.clone(), ..cast.config.clone() };
     let started = Instant::now();
     let (verdict, after) = {
-        let store = open_store(&config)?;
+        let store = open_store(&config).await?;
         (store.verify(&oita, &public_key, &|_| {}).await?, store.audit_page(&oita, 0, 100_000).await?)
     };
     for file in ["copy.db", "copy.db-wal", "copy.db-shm"] {

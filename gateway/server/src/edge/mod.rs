@@ -1,10 +1,12 @@
 //! The edge (接続口): sockets, TLS and HTTP; the only room that knows the inbound network.
 
+mod access_log;
 mod activity;
 mod answer;
 mod app;
 mod body;
 mod connection;
+mod consents;
 mod detached;
 mod exchanges;
 mod fhir;

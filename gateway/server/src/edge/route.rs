@@ -9,7 +9,7 @@ use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Mode, Registry};
 
 use super::answer::Refused;
-use super::{app, exchanges, fhir, files, mailbox, pmh, requests, witness};
+use super::{access_log, app, consents, exchanges, fhir, files, mailbox, pmh, requests, witness};
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 
@@ -32,9 +32,10 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/exchanges/{id}", get(exchanges::receipt))
         .route("/v1/exchanges/{id}/rejections", get(exchanges::rejections))
         .route("/v1/witness/add-checkpoint", post(witness::add_checkpoint))
+        .route("/app/v1/access-log", get(access_log::access_log))
         .route("/app/v1/records", get(app::records))
-        .route("/app/v1/consents", get(app::consents).post(app::give_consent))
-        .route("/app/v1/consents/{id}", axum::routing::delete(app::withdraw_consent))
+        .route("/app/v1/consents", get(consents::consents).post(consents::give_consent))
+        .route("/app/v1/consents/{id}", axum::routing::delete(consents::withdraw_consent))
         .fallback(|| async { Refused(Refusal::NotFound) })
         // Bodies were read under the hub's own limits before a handler is called.
         .layer(DefaultBodyLimit::disable())

@@ -6,7 +6,7 @@ use tsunagi_core::id::TenantId;
 use tsunagi_core::merkle::{Frontier, Plan, Subtree, Tile, leaf_hash, verify_inclusion};
 
 use super::given::*;
-use crate::{KeptSubtree, Note, StoreError, VerifyFault, WitnessedHead};
+use crate::{KeptSubtree, LeavesOf, Note, StoreError, VerifyFault, WitnessedHead};
 
 async fn write(store: &Shared, leaves: usize) {
     write_to(store, &aoi(), leaves).await;
@@ -135,6 +135,72 @@ pub async fn tiles_hold_what_proofs_are_made_of(store: Shared) {
     seal(&store, &aoi(), 300).await;
     seal(&store, &aoi(), 300).await;
     assert_eq!(store.newest_checkpoint(&aoi()).await.unwrap(), Some(checkpoint(&aoi(), &edge)));
+}
+
+/// Somebody of whom few leaves tell.
+fn rare() -> tsunagi_core::id::SubjectKey {
+    subject(11)
+}
+
+fn subject_of(n: u64) -> tsunagi_core::id::SubjectKey {
+    if n % 9_999 == 5 { rare() } else { subject(n % 3) }
+}
+
+/// Leaf `n` tells of a subject and of one of two participants.
+async fn write_of(store: &Shared, tenant: &TenantId, leaves: std::ops::Range<u64>) {
+    let told = |n: u64| {
+        let mut event = event(i64::try_from(n).unwrap());
+        event.subject = Some(subject_of(n));
+        event.agent.participant = Some(if n % 2 == 0 { clinic() } else { city() });
+        // A text that looks like somebody's name does not make it one.
+        event.reason = Some(format!("\"subject\":\"{}\"", subject(7)));
+        event
+    };
+    store.note(tenant, Note { events: leaves.map(told).collect(), rests_on: vec![], directive: None }).await.unwrap();
+}
+
+/// All of somebody's leaves, a page at a time.
+async fn found(store: &Shared, tenant: &TenantId, of: &LeavesOf, limit: usize) -> Vec<u64> {
+    let (mut below, mut indexes) = (Some(u64::MAX), Vec::new());
+    while let Some(from) = below {
+        let page = store.leaves_of(tenant, of, from, limit).await.unwrap();
+        assert!(page.leaves.len() <= limit && page.next.is_none_or(|next| next < from), "{page:?}");
+        for leaf in &page.leaves {
+            assert_eq!(store.audit_page(tenant, leaf.index, 1).await.unwrap(), std::slice::from_ref(leaf));
+        }
+        indexes.extend(page.leaves.into_iter().map(|leaf| leaf.index));
+        below = page.next;
+    }
+    indexes
+}
+
+/// The same newest first, whether nothing is sealed, some of it is indexed, or most; and nobody else's.
+pub async fn leaves_are_found_by_whom_they_tell_of(store: Shared) {
+    let count = 70_000;
+    for from in (0..count).step_by(10_000) {
+        write_of(&store, &aoi(), from..from + 10_000).await;
+    }
+    write_of(&store, &kita(), 0..4).await;
+    let holds = async |when: &str| {
+        for (of, limit) in [(subject(1), 7_000), (rare(), 1), (rare(), 100), (subject(1), 100_000)] {
+            let expected: Vec<u64> = (0..count).rev().filter(|n| subject_of(*n) == of).collect();
+            assert_eq!(found(&store, &aoi(), &LeavesOf::Subject(of), limit).await, expected, "{when}, by {limit}");
+        }
+        let of_city = found(&store, &aoi(), &LeavesOf::Participant(city()), 20_000).await;
+        assert_eq!(of_city, (0..count).rev().filter(|n| n % 2 == 1).collect::<Vec<_>>(), "{when}");
+        assert!(found(&store, &aoi(), &LeavesOf::Subject(subject(7)), 9).await.is_empty(), "{when}");
+        assert_eq!(found(&store, &kita(), &LeavesOf::Subject(subject(1)), 9).await, [1], "{when}");
+    };
+    assert!(!store.index_leaves(&aoi()).await.unwrap(), "what is not sealed is not indexed");
+    holds("nothing is sealed").await;
+    seal(&store, &aoi(), 60_000).await;
+    assert!(store.index_leaves(&aoi()).await.unwrap());
+    holds("some are indexed").await;
+    while store.index_leaves(&aoi()).await.unwrap() {}
+    holds("all are indexed that can be").await;
+    let nowhere = TenantId::parse("nowhere").unwrap();
+    assert!(!store.index_leaves(&nowhere).await.unwrap());
+    assert!(found(&store, &nowhere, &LeavesOf::Subject(subject(1)), 9).await.is_empty());
 }
 
 /// Only who knows the head that was cosigned last replaces it, and the hub's log has an event of it.

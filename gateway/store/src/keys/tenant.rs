@@ -26,6 +26,7 @@ pub(crate) struct TenantKeys {
     content: hmac::Key,
     sign_in: hmac::Key,
     audit: hmac::Key,
+    trail: hmac::Key,
     exchange: hmac::Key,
     idempotency: hmac::Key,
     // As many as there are identifier systems in the mapping data.
@@ -43,6 +44,7 @@ impl TenantKeys {
             content: mac_key(&source, "content digest")?,
             sign_in: mac_key(&source, "sign-in")?,
             audit: mac_key(&source, "audit leaf")?,
+            trail: mac_key(&source, "trail of leaves")?,
             exchange: mac_key(&source, "exchange digest")?,
             idempotency: mac_key(&source, "idempotency key")?,
             blind: Mutex::new(HashMap::new()),
@@ -96,6 +98,13 @@ impl TenantKeys {
     /// The seal of a log's length, and of how much of it lies under a checkpoint.
     pub(crate) fn length_seal(&self, size: u64, sealed: u64) -> Hash {
         mac(&self.audit, &[b"length", self.tenant.as_str().as_bytes(), &size.to_be_bytes(), &sealed.to_be_bytes()])
+    }
+
+    /// What the leaves that tell of somebody are found by: a number, for it is written once for each of them. Two may have
+    /// the same one, so the leaf has to be asked.
+    pub(crate) fn trail(&self, what: &str, id: &str) -> u64 {
+        let hash = mac(&self.trail, &[what.as_bytes(), id.as_bytes()]);
+        hash.first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
     }
 
     /// The digest of an exchange's body as it is stored and shown.

@@ -7,11 +7,11 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::TenantId;
 use tsunagi_core::registry::RegistryEntries;
 
-use super::audit::append_one;
 use super::convert::{Columns, from_json, to_json_text};
 use super::migrate;
 use super::session::Session;
 use crate::error::StoreError;
+use crate::tables::append_one;
 
 /// See [`crate::StoreAdmin::ready`]. It does write: a full disk is not seen otherwise.
 pub(super) fn ready(session: &Session<'_>) -> Result<(), StoreError> {

@@ -1,124 +1,55 @@
 //! The audit log: leaves, its length, and what is sealed of it.
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::TenantId;
-use tsunagi_core::merkle::{Frontier, TILE, Tile, leaf_hash};
+use tsunagi_core::merkle::{TILE, Tile};
 
-use super::convert::{Columns, count, limit, nanos, to_json};
+use super::convert::{Columns, count, limit, nanos};
 use super::session::{Session, Tenancy};
 use crate::command::{Checkpoint, KeptSubtree, Leaf, Unsealed};
 use crate::error::StoreError;
 use crate::keys::{Hash, TenantKeys};
+use crate::tables::{LeafContent, Length, Tables, edge, fits};
 
-/// What is said of one tenant's log. It is written with the tenant's key and with every change of the log.
-#[derive(Clone, Copy)]
-pub(super) struct Length {
-    /// Leaves written.
-    size: u64,
-    /// Leaves under the newest checkpoint.
-    sealed: u64,
+/// Reads the length of a tenant's log.
+pub(super) fn read_length(tenancy: &Tenancy<'_>) -> Result<Length, StoreError> {
+    let mut select = tenancy.conn.prepare_cached("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = ?1")?;
+    let found: Option<(u64, u64, Vec<u8>)> = select
+        .query_row([tenancy.tenant.as_str()], |row| Ok((row.number(0)?, row.number(1)?, row.get(2)?)))
+        .optional()?;
+    Length::checked(&tenancy.keys, found)
 }
 
-impl Length {
-    /// The length of a log that has just been begun.
-    pub(super) const EMPTY: Self = Self { size: 0, sealed: 0 };
-
-    /// Reads it. What was tampered with is not built upon: the next leaf would make it look right again.
-    pub(super) fn read(tenancy: &Tenancy<'_>) -> Result<Self, StoreError> {
-        let mut select =
-            tenancy.conn.prepare_cached("SELECT size, sealed, mac FROM audit_lengths WHERE tenant = ?1")?;
-        let found: Option<(u64, u64, Vec<u8>)> = select
-            .query_row([tenancy.tenant.as_str()], |row| Ok((row.number(0)?, row.number(1)?, row.get(2)?)))
-            .optional()?;
-        match found {
-            Some((size, sealed, seal)) if tenancy.keys.length_seal(size, sealed)[..] == seal[..] => {
-                Ok(Self { size, sealed })
-            }
-            _ => Err(StoreError::Corrupt("the length of the audit log is not as it was written".to_owned())),
-        }
-    }
-
-    /// Writes it.
-    pub(super) fn write(self, conn: &Connection, tenant: &TenantId, keys: &TenantKeys) -> Result<(), StoreError> {
-        let Self { size, sealed } = self;
-        conn.prepare_cached(
-            "INSERT INTO audit_lengths (tenant, size, sealed, mac) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, sealed = excluded.sealed, mac = excluded.mac",
-        )?
-        .execute((tenant.as_str(), count(size)?, count(sealed)?, keys.length_seal(size, sealed)))?;
-        Ok(())
-    }
-}
-
-/// A leaf without its place in a log. It is made where the event is known, so that the thread that writes has less to do.
-#[derive(Clone)]
-pub(super) struct LeafContent {
-    bytes: Vec<u8>,
-    hash: Hash,
-    at: i64,
-}
-
-impl LeafContent {
-    /// The leaf of an event.
-    pub(super) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
-        let bytes = to_json(event)?;
-        Ok(Self { hash: leaf_hash(&bytes), bytes, at: nanos(event.at) })
-    }
-}
-
-/// Appends to one tenant's log. The length is kept once, by [`Leaves::close`]: a command that forgets it leaves a log
-/// that does not verify.
-#[must_use]
-pub(super) struct Leaves<'t, 'c> {
-    tenancy: &'t Tenancy<'c>,
+/// Writes it.
+pub(super) fn write_length(
+    conn: &Connection,
+    tenant: &TenantId,
+    keys: &TenantKeys,
     length: Length,
+) -> Result<(), StoreError> {
+    conn.prepare_cached(
+        "INSERT INTO audit_lengths (tenant, size, sealed, mac) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (tenant) DO UPDATE SET size = excluded.size, sealed = excluded.sealed, mac = excluded.mac",
+    )?
+    .execute((tenant.as_str(), count(length.size)?, count(length.sealed)?, length.seal(keys)))?;
+    Ok(())
 }
 
-impl<'t, 'c> Leaves<'t, 'c> {
-    /// Opens the log at its end.
-    pub(super) fn open(tenancy: &'t Tenancy<'c>) -> Result<Self, StoreError> {
-        Ok(Self { tenancy, length: tenancy.length()? })
-    }
-
-    /// Writes a leaf.
-    pub(super) fn append(&mut self, event: &AuditEvent) -> Result<u64, StoreError> {
-        self.write(&LeafContent::of(event)?)
-    }
-
-    /// Writes a leaf; its index is dense because the write lock is held.
-    pub(super) fn write(&mut self, content: &LeafContent) -> Result<u64, StoreError> {
-        let LeafContent { bytes, hash, at } = content;
-        let index = self.length.size;
-        let seal = self.tenancy.keys.leaf_seal(index, hash);
-        self.tenancy
-            .conn
-            .prepare_cached(
-                "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute((self.tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, at))?;
-        self.tenancy.has_passed(*at);
-        self.length.size = index + 1;
-        Ok(index)
-    }
-
-    /// The index that the next leaf will have.
-    pub(super) fn next(&self) -> u64 {
-        self.length.size
-    }
-
-    /// Keeps the new length.
-    pub(super) fn close(self) {
-        self.tenancy.set_length(self.length);
-    }
-}
-
-/// Writes one leaf.
-pub(super) fn append_one(tenancy: &Tenancy<'_>, event: &AuditEvent) -> Result<u64, StoreError> {
-    let mut leaves = Leaves::open(tenancy)?;
-    let index = leaves.append(event)?;
-    leaves.close();
-    Ok(index)
+/// Writes a leaf in its place.
+pub(super) fn insert_leaf(
+    tenancy: &Tenancy<'_>,
+    index: u64,
+    LeafContent { bytes, hash, at }: &LeafContent,
+    seal: &Hash,
+) -> Result<(), StoreError> {
+    tenancy
+        .conn
+        .prepare_cached(
+            "INSERT INTO audit_leaves (tenant, idx, bytes, hash, mac, written_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute((tenancy.tenant.as_str(), count(index)?, bytes, hash, seal, at))?;
+    tenancy.has_passed(*at);
+    Ok(())
 }
 
 /// See [`crate::AuditLog::unsealed`].
@@ -154,10 +85,7 @@ pub(super) fn unsealed(session: &Session<'_>, tenant: &TenantId, most: usize) ->
 
 /// See [`crate::AuditLog::append_seal`].
 pub(super) fn append_seal(session: &Session<'_>, tenant: &TenantId, seal: &Checkpoint) -> Result<(), StoreError> {
-    let fits = Frontier::from_parts(seal.size, seal.frontier.clone()).is_some_and(|edge| edge.root() == seal.root);
-    if !fits {
-        return Err(StoreError::Corrupt("the checkpoint's edge does not have its root".to_owned()));
-    }
+    fits(seal)?;
     let tenancy = session.known(tenant)?.ok_or(StoreError::Stale)?;
     let length = tenancy.length()?;
     let mut select = session.conn.prepare_cached("SELECT max(size) FROM checkpoints WHERE tenant = ?1")?;
@@ -275,12 +203,4 @@ pub(super) fn logs(session: &Session<'_>) -> Result<Vec<TenantId>, StoreError> {
     )?;
     let tenants = select.query_map([], |row| row.word(0))?;
     Ok(tenants.collect::<Result<_, _>>()?)
-}
-
-fn edge(bytes: &[u8]) -> Result<Vec<Hash>, StoreError> {
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    if !rest.is_empty() {
-        return Err(StoreError::Corrupt("a checkpoint's edge is not made of hashes".to_owned()));
-    }
-    Ok(hashes.to_vec())
 }

@@ -5,28 +5,10 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use rusqlite::Row;
 use rusqlite::types::Type;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::error::StoreError;
 use crate::keys::Hash;
-
-/// A time as a column. Times outside the years 1678 to 2261 are moved to the nearest that fits: such a time can only be
-/// a deadline that means "never" or "always".
-pub(super) fn nanos(at: Timestamp) -> i64 {
-    let nanos = at.as_nanosecond();
-    i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX })
-}
-
-/// A count as a column.
-pub(super) fn count(number: u64) -> Result<i64, StoreError> {
-    i64::try_from(number).map_err(|_| StoreError::Corrupt("a number is out of range".to_owned()))
-}
-
-/// A limit as a parameter.
-pub(super) fn limit(most: usize) -> i64 {
-    i64::try_from(most).unwrap_or(i64::MAX)
-}
+use crate::tables::time;
+pub(super) use crate::tables::{count, from_json, limit, nanos, to_json, to_json_text};
 
 /// Reads columns by their place.
 pub(super) trait Columns {
@@ -57,8 +39,7 @@ impl Columns for Row<'_> {
     }
 
     fn time(&self, column: usize) -> rusqlite::Result<Timestamp> {
-        Timestamp::from_nanosecond(i128::from(self.get::<_, i64>(column)?))
-            .map_err(|_| unreadable(column, Type::Integer))
+        time(self.get(column)?).ok_or_else(|| unreadable(column, Type::Integer))
     }
 
     fn number<T: TryFrom<i64>>(&self, column: usize) -> rusqlite::Result<T> {
@@ -76,21 +57,6 @@ impl Columns for Row<'_> {
     fn blob(&self, column: usize) -> rusqlite::Result<&[u8]> {
         self.get_ref(column)?.as_blob().map_err(|_| unreadable(column, Type::Blob))
     }
-}
-
-/// JSON of one of our own types. The error leaves out what serde says, which may quote a value.
-pub(super) fn to_json<T: Serialize>(value: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(value).map_err(|_| StoreError::Corrupt("this content must not be stored".to_owned()))
-}
-
-/// What [`to_json`] wrote.
-pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|_| StoreError::Corrupt("stored content cannot be parsed".to_owned()))
-}
-
-/// The same as a text column.
-pub(super) fn to_json_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|_| StoreError::Corrupt("this content must not be stored".to_owned()))
 }
 
 fn unreadable(column: usize, kind: Type) -> rusqlite::Error {

@@ -6,19 +6,12 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{DirectiveId, SubjectKey, TenantId};
 use tsunagi_core::policy::Directive;
 
-use super::audit::{LeafContent, Leaves, append_one};
-use super::convert::{from_json, nanos, to_json};
 use super::session::{Session, Tenancy};
-use super::subjects::Subject;
 use crate::command::Note;
 use crate::error::StoreError;
-
-/// A directive as it is stored.
-pub(super) struct SealedDirective {
-    id: String,
-    ends_at: i64,
-    pub(super) sealed: Vec<u8>,
-}
+use crate::tables::{
+    ENDED, LeafContent, Leaves, SealedDirective, Subject, Tables, append_one, ends_at, open_directive, seal_directive,
+};
 
 /// See [`crate::Store::note`].
 pub(super) fn note(
@@ -73,7 +66,7 @@ pub(super) fn withdraw(
     // A withdrawal is never put off by a later one: the call may be repeated.
     if directive.withdrawn_at.is_none_or(|earlier| at < earlier) {
         directive.withdrawn_at = Some(at);
-        let sealed = tenancy.seal_directive(&subject, &directive)?;
+        let sealed = seal_directive(tenant, &subject, &directive)?;
         tenancy
             .conn
             .prepare_cached(
@@ -108,29 +101,11 @@ impl Tenancy<'_> {
         Ok(all)
     }
 
-    /// Opens directives that were read, oldest id first.
-    pub(super) fn open_directives(
-        &self,
-        subject: &Subject,
-        sealed: &[SealedDirective],
-    ) -> Result<Vec<Directive>, StoreError> {
-        let mut all = Vec::with_capacity(sealed.len());
-        for one in sealed {
-            let directive = self.open_directive(subject, &one.id, &one.sealed)?;
-            if ends_at(&directive) != one.ends_at {
-                return Err(StoreError::Corrupt("a directive does not end when it is said to".to_owned()));
-            }
-            all.push(directive);
-        }
-        all.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(all)
-    }
-
     /// Keeps a directive. One that is there already stays as it is, withdrawn or not, so that a repeated call can
     /// never bring a withdrawn consent back.
     fn write_directive(&self, directive: &Directive) -> Result<(), StoreError> {
         let subject = self.subject(&directive.subject)?.ok_or(StoreError::NotFound)?;
-        let sealed = self.seal_directive(&subject, directive)?;
+        let sealed = seal_directive(&self.tenant, &subject, directive)?;
         let written = self
             .conn
             .prepare_cached(
@@ -147,27 +122,6 @@ impl Tenancy<'_> {
             .prepare_cached("SELECT sealed FROM directives WHERE tenant = ?1 AND subject = ?2 AND directive = ?3")?;
         let sealed: Option<Vec<u8>> =
             select.query_row((self.tenant.as_str(), subject.key.as_str(), id.as_str()), |row| row.get(0)).optional()?;
-        sealed.map(|sealed| self.open_directive(subject, id.as_str(), &sealed)).transpose()
-    }
-
-    fn seal_directive(&self, subject: &Subject, directive: &Directive) -> Result<Vec<u8>, StoreError> {
-        let place = self.directive_place(&subject.key, directive.id.as_str());
-        Ok(subject.cipher.seal(&place, &to_json(directive)?)?)
-    }
-
-    fn open_directive(&self, subject: &Subject, id: &str, sealed: &[u8]) -> Result<Directive, StoreError> {
-        from_json(subject.cipher.open(&self.directive_place(&subject.key, id), sealed)?.expose())
-    }
-
-    fn directive_place<'a>(&'a self, subject: &'a SubjectKey, id: &'a str) -> [&'a [u8]; 4] {
-        [b"directive", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), id.as_bytes()]
+        sealed.map(|sealed| open_directive(&self.tenant, subject, id.as_str(), &sealed)).transpose()
     }
 }
-
-/// When a directive ends, as a column.
-fn ends_at(directive: &Directive) -> i64 {
-    directive.expires_at.into_iter().chain(directive.withdrawn_at).min().map_or(i64::MAX, nanos)
-}
-
-/// How many directives that have ended are read: enough to show what was there of late.
-const ENDED: usize = 50;

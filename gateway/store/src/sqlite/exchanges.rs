@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Row};
-use tsunagi_core::exchange::{Exchange, ExchangeState, RowCounts, RowResult, RowState};
+use tsunagi_core::exchange::{Exchange, ExchangeState, RowCounts, RowResult};
 use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::{ExchangeId, ParticipantId, TenantId};
 
@@ -13,6 +13,7 @@ use super::session::{Session, Tenancy};
 use crate::command::{AcceptRow, ExchangeHead, ExchangeView, Rejection, RowPage};
 use crate::error::StoreError;
 use crate::keys::RowPlace;
+use crate::tables::{REFUSED, read_state, spell};
 
 /// What a head turned out to be.
 pub(super) enum Entered {
@@ -21,9 +22,6 @@ pub(super) enum Entered {
     /// The idempotency key, or the id, stands for another body.
     Reused,
 }
-
-/// What the source of a refused row is sealed as.
-pub(super) const REFUSED: &str = "refused row";
 
 /// Finds the exchange that a head continues or repeats, or writes a new one.
 pub(super) fn enter(hub: &Tenancy<'_>, head: &ExchangeHead) -> Result<Entered, StoreError> {
@@ -129,7 +127,7 @@ pub(super) fn rewrite_row(conn: &Connection, exchange: &ExchangeId, result: &Row
 
 impl Tenancy<'_> {
     /// Writes the result of a row that has none yet.
-    pub(super) fn write_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
+    pub(super) fn insert_row(&self, exchange: &ExchangeId, result: &RowResult) -> Result<(), StoreError> {
         let (state, record, version) = spell(&result.state);
         self.conn
             .prepare_cached(
@@ -151,8 +149,7 @@ impl Tenancy<'_> {
     }
 
     /// Adds the source of a refused row, so that it can be given back.
-    pub(super) fn write_source(&self, exchange: &ExchangeId, row: u64, source: &[u8]) -> Result<(), StoreError> {
-        let sealed = self.keys.seal_pending(&RowPlace { what: REFUSED, exchange, row }, source)?;
+    pub(super) fn update_source(&self, exchange: &ExchangeId, row: u64, sealed: &[u8]) -> Result<(), StoreError> {
         self.conn
             .prepare_cached("UPDATE exchange_rows SET sealed = ?3 WHERE exchange = ?1 AND row = ?2")?
             .execute((exchange.as_str(), count(row)?, sealed))?;
@@ -265,13 +262,11 @@ fn exchange(row: &Row<'_>) -> rusqlite::Result<Exchange> {
 
 fn read_row(row: &Row<'_>) -> Result<RowResult, StoreError> {
     let tenant: TenantId = row.word(1)?;
-    let state = match row.get_ref(3)?.as_str().unwrap_or_default() {
-        "accepted" => RowState::Accepted { record: row.word(4)?, version: row.number(5)? },
-        "refused" => RowState::Refused,
-        "unchanged" => RowState::Unchanged { record: row.word(4)?, version: row.number(5)? },
-        "waiting" => RowState::Waiting,
-        _ => return Err(StoreError::Corrupt("a row has an unknown state".to_owned())),
+    let record = match row.word_or_none(4)? {
+        Some(record) => Some((record, row.number(5)?)),
+        None => None,
     };
+    let state = read_state(row.text(3)?, record)?;
     let faults: Vec<RowFault> = from_json(row.get::<_, String>(6)?.as_bytes())?;
     let leaf: Option<i64> = row.get(7)?;
     Ok(RowResult {
@@ -283,13 +278,4 @@ fn read_row(row: &Row<'_>) -> Result<RowResult, StoreError> {
         faults,
         leaf: leaf.and_then(|leaf| u64::try_from(leaf).ok()),
     })
-}
-
-fn spell(state: &RowState) -> (&'static str, Option<&str>, Option<u32>) {
-    match state {
-        RowState::Accepted { record, version } => ("accepted", Some(record.as_str()), Some(*version)),
-        RowState::Refused => ("refused", None, None),
-        RowState::Unchanged { record, version } => ("unchanged", Some(record.as_str()), Some(*version)),
-        RowState::Waiting => ("waiting", None, None),
-    }
 }

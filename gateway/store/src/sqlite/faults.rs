@@ -3,7 +3,6 @@
 use rusqlite::ErrorCode;
 
 use crate::error::StoreError;
-use crate::keys::KeyFault;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -20,15 +19,6 @@ impl From<rusqlite::Error> for StoreError {
                 Self::Corrupt(format!("column {column} of an answer is not of its form"))
             }
             _ => Self::Unavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<KeyFault> for StoreError {
-    fn from(fault: KeyFault) -> Self {
-        match fault {
-            KeyFault::Crypto => Self::Unavailable(fault.to_string()),
-            KeyFault::Shape | KeyFault::Unreadable => Self::Corrupt(fault.to_string()),
         }
     }
 }

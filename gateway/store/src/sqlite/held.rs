@@ -6,19 +6,11 @@ use rusqlite::OptionalExtension;
 use tsunagi_core::id::{KindName, RecordId, SubjectKey, TenantId};
 
 use super::convert::Columns;
-use super::directives::SealedDirective;
-use super::records::SealedRecord;
+use super::records::read_record;
 use super::session::{Session, Tenancy};
-use super::subjects::Subject;
 use crate::command::{Held, Identifier, SubjectRef};
 use crate::error::StoreError;
-
-/// All of it as it is stored.
-pub(super) struct SealedHeld {
-    pub(super) subject: Subject,
-    directives: Vec<SealedDirective>,
-    records: Vec<SealedRecord>,
-}
+use crate::tables::{SealedHeld, SealedRecord, Subject, Tables};
 
 impl SealedHeld {
     /// About how much memory it takes.
@@ -44,16 +36,16 @@ pub(super) fn held(
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
     match who {
         SubjectRef::Identifier(identifier) => {
-            tenancy.named_held(identifier, kinds)?.map(|held| tenancy.open_held(&held)).transpose()
+            tenancy.named_held(identifier, kinds)?.map(|held| held.open(tenant)).transpose()
         }
         SubjectRef::Record(record) => {
             let Some(key) = tenancy.subject_of(record)? else { return Ok(None) };
             let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
-            Ok(Some(tenancy.open_held(&tenancy.read_held(subject, kinds)?)?))
+            Ok(Some(tenancy.read_held(subject, kinds)?.open(tenant)?))
         }
         SubjectRef::Subject(key) => {
             let Some(subject) = tenancy.subject(key)? else { return Ok(None) };
-            Ok(Some(tenancy.open_held(&tenancy.read_held(subject, kinds)?)?))
+            Ok(Some(tenancy.read_held(subject, kinds)?.open(tenant)?))
         }
         SubjectRef::SignIn { issuer, sub, subject } => {
             let sign_in = tenancy.keys.sign_in(issuer, sub);
@@ -62,7 +54,7 @@ pub(super) fn held(
             let Some((key, sealed)) = links.pop().filter(|_| links.is_empty()) else { return Ok(None) };
             let Some(subject) = tenancy.subject(&key)? else { return Ok(None) };
             let link = tenancy.open_link(&subject, &sign_in, &sealed)?;
-            Ok(Some(Held { link: Some(link), ..tenancy.open_held(&tenancy.read_held(subject, kinds)?)? }))
+            Ok(Some(Held { link: Some(link), ..tenancy.read_held(subject, kinds)?.open(tenant)? }))
         }
     }
 }
@@ -90,18 +82,6 @@ impl Tenancy<'_> {
         Ok(SealedHeld { subject, directives, records })
     }
 
-    fn open_held(&self, held: &SealedHeld) -> Result<Held, StoreError> {
-        let SealedHeld { subject, directives, records } = held;
-        Ok(Held {
-            subject: subject.key.clone(),
-            version: subject.version,
-            non_disclosure: subject.non_disclosure(),
-            directives: self.open_directives(subject, directives)?,
-            records: records.iter().map(|record| self.open_record(subject, record)).collect::<Result<_, _>>()?,
-            link: None,
-        })
-    }
-
     fn newest_records(&self, subject: &Subject, kinds: &[KindName]) -> Result<Vec<SealedRecord>, StoreError> {
         let mut select = self.conn.prepare_cached(
             "SELECT v.record, v.version, v.recorded_at, v.sender, v.sealed FROM records r INDEXED BY records_of_subject
@@ -115,7 +95,7 @@ impl Tenancy<'_> {
             }
             let mut rows = select.query((self.tenant.as_str(), subject.key.as_str(), kind.as_str()))?;
             while let Some(row) = rows.next()? {
-                records.push(SealedRecord::read(row)?);
+                records.push(read_record(row)?);
             }
         }
         // Ids sort by the time of their making.

@@ -3,13 +3,12 @@
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{SubjectKey, TenantId};
 
-use super::audit::append_one;
 use super::convert::{Columns, from_json, to_json};
 use super::session::{Session, Tenancy};
-use super::subjects::Subject;
 use crate::command::{Identifier, Link};
 use crate::error::StoreError;
 use crate::keys::Hash;
+use crate::tables::{Subject, append_one, link_place};
 
 /// See [`crate::Store::link_subject`].
 pub(super) fn link_subject(
@@ -24,7 +23,7 @@ pub(super) fn link_subject(
     let blind = tenancy.keys.blind_index(&identifier.system, identifier.value.expose())?;
     let subject = tenancy.named_subject(&blind)?.ok_or(StoreError::NotFound)?;
     let sign_in = tenancy.keys.sign_in(sign_in.0, sign_in.1);
-    let sealed = subject.cipher.seal(&tenancy.link_place(&subject.key, &sign_in), &to_json(link)?)?;
+    let sealed = subject.cipher.seal(&link_place(tenant, &subject.key, &sign_in), &to_json(link)?)?;
     tenancy
         .conn
         .prepare_cached(
@@ -62,10 +61,6 @@ impl Tenancy<'_> {
 
     /// Reads a link of this subject.
     pub(super) fn open_link(&self, subject: &Subject, sign_in: &Hash, sealed: &[u8]) -> Result<Link, StoreError> {
-        from_json(subject.cipher.open(&self.link_place(&subject.key, sign_in), sealed)?.expose())
-    }
-
-    fn link_place<'a>(&'a self, subject: &'a SubjectKey, sign_in: &'a Hash) -> [&'a [u8]; 4] {
-        [b"link", self.tenant.as_str().as_bytes(), subject.as_str().as_bytes(), sign_in]
+        from_json(subject.cipher.open(&link_place(&self.tenant, &subject.key, sign_in), sealed)?.expose())
     }
 }

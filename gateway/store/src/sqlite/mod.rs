@@ -16,7 +16,6 @@ mod committer;
 mod convert;
 mod coverage;
 mod directives;
-mod drafts;
 mod exchanges;
 mod faults;
 mod forget;
@@ -31,12 +30,13 @@ mod session;
 mod shred;
 mod store;
 mod subjects;
+mod tenancy;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod verify;
 mod waiting;
 mod wal;
 mod witness;
 
-pub use drafts::Draft;
 pub use store::SqliteStore;

@@ -6,12 +6,12 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::exchange::{DeliveryState, DeliveryView};
 use tsunagi_core::id::{BatchId, DeliveryId, ExchangeId, SubjectKey, TenantId};
 
-use super::audit::{Leaves, append_one};
 use super::convert::{Columns, count, limit, nanos};
-use super::records::SealedRecord;
+use super::records::read_record;
 use super::session::{Session, Tenancy};
 use crate::command::{ClaimRequest, Claimed, DeliveryFilter, SettledState, Settlement};
 use crate::error::StoreError;
+use crate::tables::{Leaves, StateWord, Tables, append_one, open_directives};
 
 /// Leases what is due; the answer is read afterwards, by [`claimed`].
 pub(super) fn claim(session: &Session<'_>, tenant: &TenantId, claim: &ClaimRequest) -> Result<(), StoreError> {
@@ -88,10 +88,10 @@ fn with_record(tenancy: &Tenancy<'_>, delivery: DeliveryView, row: &Row<'_>) -> 
         tenancy.subject(&key)?.ok_or_else(|| StoreError::Corrupt("a delivery names no subject".to_owned()))?;
     Ok(Claimed {
         delivery,
-        record: tenancy.open_record(&subject, &SealedRecord::read(row)?)?,
+        record: read_record(row)?.open(&tenancy.tenant, &subject)?,
         subject_version: subject.version,
         non_disclosure: subject.non_disclosure(),
-        directives: tenancy.open_directives(&subject, &tenancy.directives(&subject)?)?,
+        directives: open_directives(&tenancy.tenant, &subject, &tenancy.directives(&subject)?)?,
     })
 }
 
@@ -245,21 +245,4 @@ fn view(row: &Row<'_>) -> rusqlite::Result<DeliveryView> {
         last_outcome: row.get(10)?,
         leaf: row.get::<_, Option<i64>>(11)?.and_then(|leaf| u64::try_from(leaf).ok()),
     })
-}
-
-struct StateWord(DeliveryState);
-
-impl std::str::FromStr for StateWord {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let all = [
-            DeliveryState::Dead,
-            DeliveryState::Delivered,
-            DeliveryState::Held,
-            DeliveryState::Pending,
-            DeliveryState::Rejected,
-        ];
-        all.into_iter().find(|state| state.as_str() == text).map(Self).ok_or(())
-    }
 }

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tsunagi_core::id::{KindName, TenantId};
 
 use super::changes::Changes;
-use super::held::SealedHeld;
 use crate::keys::Hash;
 use crate::recent::Recent;
+use crate::tables::SealedHeld;
 
 /// A bounded cache. What is found here was true at the newest commit that changed anything of it, as far as this process
 /// can know; whoever discloses by it has the subject's version checked once more.

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::id::{KindName, TenantId};
 
-use super::audit::Length;
+use super::audit::{read_length, write_length};
 use super::changes::{Changes, Place};
-use super::held::SealedHeld;
 use super::people::People;
 use crate::error::StoreError;
 use crate::keys::{Hash, Keyring, TenantKeys};
+use crate::tables::{Length, SealedHeld};
 
 /// What all connections of one process have in common.
 pub(super) struct Common {
@@ -101,7 +101,7 @@ impl Batch {
     pub(super) fn close(&self, conn: &Connection) -> Result<(), StoreError> {
         for (tenant, known) in self.known.borrow().iter() {
             if let Log { length: Some(length), is_longer: true } = known.log {
-                length.write(conn, tenant, &known.keys)?;
+                write_length(conn, tenant, &known.keys, length)?;
             }
         }
         Ok(())
@@ -155,7 +155,7 @@ impl<'c> Session<'c> {
         self.changes(tenant.as_str().as_bytes());
         let made = self.meet(tenant, &wrapped)?;
         // From here on the log is there, if only with no leaf in it: it can be missed.
-        Length::EMPTY.write(self.conn, tenant, &made.keys)?;
+        write_length(self.conn, tenant, &made.keys, Length::EMPTY)?;
         Ok(made)
     }
 
@@ -221,21 +221,20 @@ impl<'c> Tenancy<'c> {
         self.common.past.fetch_max(nanos, Ordering::Relaxed);
     }
 
-    /// The length of the tenant's log.
-    pub(super) fn length(&self) -> Result<Length, StoreError> {
+    pub(super) fn known_length(&self) -> Result<Length, StoreError> {
         let met = self.batch.known.borrow().get(&self.tenant).and_then(|known| known.log.length);
         if let Some(length) = met {
             return Ok(length);
         }
-        let length = Length::read(self)?;
+        let length = read_length(self)?;
         if let Some(known) = self.batch.known.borrow_mut().get_mut(&self.tenant) {
             known.log.length = Some(length);
         }
         Ok(length)
     }
 
-    /// The new length of the tenant's log, which counts for the commands after this one and is written with the last.
-    pub(super) fn set_length(&self, length: Length) {
+    /// The new length counts for the commands after this one and is written with the last.
+    pub(super) fn keep_length(&self, length: Length) {
         if let Some(known) = self.batch.known.borrow_mut().get_mut(&self.tenant) {
             known.log = Log { length: Some(length), is_longer: true };
         }

@@ -1,17 +1,15 @@
 //! Destroying a subject's data key (消去): what was encrypted under it is nobody's from then on, in every copy made afterwards.
 
-use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
-use tsunagi_core::document::{Content, Document, Node};
+use tsunagi_core::audit::AuditEvent;
+use tsunagi_core::document::Document;
 use tsunagi_core::id::{DeliveryId, ExchangeId, IdentifierSystem, SubjectKey, TenantId};
 
-use super::audit::Leaves;
 use super::convert::{Columns, count, from_json};
-use super::exchanges::REFUSED;
 use super::session::{Session, Tenancy};
-use super::waiting;
 use crate::command::Shredded;
 use crate::error::StoreError;
 use crate::keys::{Hash, RowPlace};
+use crate::tables::{Leaves, REFUSED, Tables, drop_rows, ended, is_about};
 
 /// See [`crate::Store::shred`].
 pub(super) fn shred(
@@ -25,7 +23,7 @@ pub(super) fn shred(
     let mut done = Shredded::default();
     let names = names_of(&tenancy, key)?;
     for (_, blind) in &names {
-        done.waiting_rows += waiting::drop_rows(&tenancy, blind)?;
+        done.waiting_rows += drop_rows(&tenancy, blind)?;
         tenancy.changes(blind);
     }
     for holder in [tenant.clone(), TenantId::hub()] {
@@ -72,7 +70,7 @@ fn drop_links(tenancy: &Tenancy<'_>, key: &SubjectKey) -> Result<u64, StoreError
 /// Deliveries that are not settled end: there is nothing left to deliver.
 fn end_deliveries(
     tenancy: &Tenancy<'_>,
-    leaves: &mut Leaves<'_, '_>,
+    leaves: &mut Leaves<'_, Tenancy<'_>>,
     key: &SubjectKey,
     event: &AuditEvent,
 ) -> Result<u64, StoreError> {
@@ -90,15 +88,7 @@ fn end_deliveries(
     )?;
     for (delivery, exchange, row) in &found {
         update.execute((tenancy.tenant.as_str(), delivery.as_str(), count(leaves.next())?))?;
-        leaves.append(&AuditEvent {
-            action: Action::DeliverySettled,
-            outcome: EventOutcome::Failed,
-            exchange: Some(exchange.clone()),
-            row: Some(*row),
-            delivery: Some(delivery.clone()),
-            reason: Some("shredded".to_owned()),
-            ..event.clone()
-        })?;
+        leaves.append(&ended(event, delivery, exchange, *row))?;
     }
     Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
 }
@@ -125,48 +115,10 @@ fn drop_sources(
     for (exchange, row, sealed) in rows.collect::<Result<Vec<_>, _>>()? {
         let place = RowPlace { what: REFUSED, exchange: &exchange, row };
         let document: Document = from_json(holding.keys.open_pending(&place, &sealed)?.expose())?;
-        if is_about(tenancy, &document, names)? {
+        if is_about(&tenancy.keys, &document, names)? {
             update.execute((exchange.as_str(), count(row)?))?;
             dropped += 1;
         }
     }
     Ok(dropped)
-}
-
-fn is_about(
-    tenancy: &Tenancy<'_>,
-    document: &Document,
-    names: &[(IdentifierSystem, Hash)],
-) -> Result<bool, StoreError> {
-    let texts: Vec<&str> = match &document.content {
-        Content::Row(row) => row.cells.iter().map(String::as_str).collect(),
-        Content::Tree(node) => {
-            let mut texts = Vec::new();
-            texts_of(node, &mut texts);
-            texts
-        }
-    };
-    let texts: Vec<&str> = texts.into_iter().map(str::trim).filter(|text| !text.is_empty()).collect();
-    for (system, blind) in names {
-        for first in &texts {
-            if tenancy.keys.blind_index(system, first)? == *blind {
-                return Ok(true);
-            }
-            for second in &texts {
-                if tenancy.keys.blind_index(system, &format!("{first}:{second}"))? == *blind {
-                    return Ok(true);
-                }
-            }
-        }
-    }
-    Ok(false)
-}
-
-fn texts_of<'a>(node: &'a Node, texts: &mut Vec<&'a str>) {
-    match node {
-        Node::Number(text) | Node::Text(text) => texts.push(text),
-        Node::List(nodes) => nodes.iter().for_each(|node| texts_of(node, texts)),
-        Node::Map(members) => members.iter().for_each(|(_, node)| texts_of(node, texts)),
-        Node::Bool(_) | Node::Null => {}
-    }
 }

@@ -14,22 +14,21 @@ use tsunagi_core::merkle::{Hash, Tile};
 use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 
-use super::audit::LeafContent;
 use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
-use super::verify::{Check, Finding};
 use super::{
-    accept, admin, audit, coverage, directives, drafts, exchanges, forget, held, links, migrate, outbox, shred, verify,
+    accept, admin, audit, coverage, directives, exchanges, forget, held, links, migrate, outbox, shred, trail, verify,
     wal, witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed, Verdict,
-    WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
+    Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
+use crate::tables::{self, Check, Finding, LeafContent};
 use crate::traits::{AuditLog, Outbox, Store, StoreAdmin};
 
 /// The embedded store. Its calls need a tokio runtime. Dropping it finishes the commands that are waiting.
@@ -128,7 +127,7 @@ impl Store for SqliteStore {
         let (Some(readers), None) = (&self.readers, &row.draft) else { return Ok(()) };
         let keys = readers.look(|session| Ok(session.known(tenant)?.map(|tenancy| tenancy.keys)))?;
         // A tenant of which nothing was written yet gets its keys in the transaction.
-        keys.map_or(Ok(()), |keys| drafts::prepare(&self.common.keyring, &keys, exchange, row))
+        keys.map_or(Ok(()), |keys| tables::prepare(&self.common.keyring, &keys, exchange, row))
     }
 
     async fn held(
@@ -312,6 +311,25 @@ impl AuditLog for SqliteStore {
         self.read(move |session| audit::page(session, &tenant, from, limit)).await
     }
 
+    async fn index_leaves(&self, tenant: &TenantId) -> Result<bool, StoreError> {
+        let (for_read, for_write) = (tenant.clone(), tenant.clone());
+        // Reading and hashing is left to a reader: the writer has others to serve.
+        let Some(segment) = self.read(move |session| trail::next(session, &for_read)).await? else { return Ok(false) };
+        self.write(move |session| trail::keep(session, &for_write, &segment)).await?;
+        Ok(true)
+    }
+
+    async fn leaves_of(
+        &self,
+        tenant: &TenantId,
+        of: &LeavesOf,
+        below: u64,
+        limit: usize,
+    ) -> Result<LeafPage, StoreError> {
+        let (tenant, of) = (tenant.clone(), of.clone());
+        self.read(move |session| trail::leaves_of(session, &tenant, &of, below, limit)).await
+    }
+
     async fn newest_checkpoint(&self, tenant: &TenantId) -> Result<Option<Checkpoint>, StoreError> {
         let tenant = tenant.clone();
         self.read(move |session| audit::newest_checkpoint(session, &tenant)).await
@@ -344,8 +362,9 @@ impl AuditLog for SqliteStore {
         public_key: &[u8; 32],
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Verdict, StoreError> {
-        let (of, public_key) = (tenant.clone(), *public_key);
-        let mut check = self.read(move |session| Check::begin(session, &of, public_key)).await?;
+        let of = tenant.clone();
+        let said = self.read(move |session| verify::said(session, &of)).await?;
+        let mut check = Check::begin(tenant, *public_key, said)?;
         loop {
             let (of, from, end) = (tenant.clone(), check.read(), check.last());
             let leaves = self.read(move |session| verify::page(session, &of, from, end)).await?;

@@ -1,128 +1,31 @@
 //! Subjects and what names them.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use rusqlite::{OptionalExtension, Rows};
-use tsunagi_core::id::{IdentifierSystem, RecordId, SubjectKey, TenantId};
+use tsunagi_core::id::SubjectKey;
 
-use super::convert::{Columns, count, from_json, to_json};
+use super::convert::{Columns, count};
 use super::session::Tenancy;
-use crate::command::Identifier;
 use crate::error::StoreError;
-use crate::keys::{Cipher, Hash, TenantKeys};
-
-/// A subject as it is stored.
-pub(super) struct Subject {
-    pub(super) key: SubjectKey,
-    pub(super) version: u64,
-    /// The records whose newest version sets the non-disclosure flag.
-    pub(super) flagged_by: BTreeSet<RecordId>,
-    pub(super) cipher: Arc<Cipher>,
-}
-
-impl Subject {
-    /// The non-disclosure flag: one record that sets it is enough.
-    pub(super) fn non_disclosure(&self) -> bool {
-        !self.flagged_by.is_empty()
-    }
-}
-
-/// An identifier as it is stored and found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
-    pub(super) system: IdentifierSystem,
-    /// True if a subject has one value of this system at a time.
-    pub(super) is_single: bool,
-    pub(super) blind: Hash,
-}
-
-/// Whom identifiers name.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Who {
-    Nobody,
-    One(SubjectKey),
-    /// More than one, or somebody who cannot have all of them.
-    Several,
-}
-
-/// Identifiers as names, each once.
-pub(super) fn names(
-    keys: &TenantKeys,
-    identifiers: &[Identifier],
-    single_valued: &BTreeSet<IdentifierSystem>,
-) -> Result<Vec<Name>, StoreError> {
-    let mut names: Vec<Name> = Vec::with_capacity(identifiers.len());
-    for identifier in identifiers {
-        let blind = keys.blind_index(&identifier.system, identifier.value.expose())?;
-        if names.iter().all(|name| name.blind != blind) {
-            let is_single = single_valued.contains(&identifier.system);
-            names.push(Name { system: identifier.system.clone(), is_single, blind });
-        }
-    }
-    Ok(names)
-}
-
-/// Seals what flags a subject, for one version of it: so neither can be changed or put back alone.
-pub(super) fn seal_flags(
-    (tenant, cipher): (&TenantId, &Cipher),
-    subject: &SubjectKey,
-    flagged_by: &BTreeSet<RecordId>,
-    version: u64,
-) -> Result<Vec<u8>, StoreError> {
-    Ok(cipher.seal(&flags_place(tenant, subject, &version.to_be_bytes()), &to_json(flagged_by)?)?)
-}
-
-fn flags_place<'a>(tenant: &'a TenantId, subject: &'a SubjectKey, version: &'a [u8; 8]) -> [&'a [u8]; 4] {
-    [b"flags", tenant.as_str().as_bytes(), subject.as_str().as_bytes(), version]
-}
+use crate::keys::Hash;
+use crate::tables::{Name, Subject, moved, open_subject};
 
 impl Tenancy<'_> {
-    /// The subject that these identifiers name together.
-    pub(super) fn who(&self, names: &[Name]) -> Result<Who, StoreError> {
-        let mut found: Option<SubjectKey> = None;
-        for name in names {
-            match (&found, self.owner(&name.blind)?) {
-                (_, None) => {}
-                (None, owner) => found = owner,
-                (Some(one), Some(other)) if *one == other => {}
-                (Some(_), Some(_)) => return Ok(Who::Several),
-            }
-        }
-        if self.contradict(names, found.as_ref())? {
-            return Ok(Who::Several);
-        }
-        Ok(found.map_or(Who::Nobody, Who::One))
-    }
-
-    /// True if nobody can have all of these identifiers, or this subject cannot: a system of which there is one value
-    /// at a time would have two.
-    fn contradict(&self, names: &[Name], subject: Option<&SubjectKey>) -> Result<bool, StoreError> {
+    pub(super) fn has_another_name(&self, subject: &SubjectKey, name: &Name) -> Result<bool, StoreError> {
         let mut other = self.conn.prepare_cached(
             "SELECT 1 FROM identifiers INDEXED BY identifiers_of_subject
              WHERE tenant = ?1 AND subject = ?2 AND system = ?3 AND blind <> ?4 LIMIT 1",
         )?;
-        for name in names.iter().filter(|name| name.is_single) {
-            if names.iter().any(|one| one.system == name.system && one.blind != name.blind) {
-                return Ok(true);
-            }
-            let Some(subject) = subject else { continue };
-            if other.exists((self.tenant.as_str(), subject.as_str(), name.system.as_str(), name.blind))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(other.exists((self.tenant.as_str(), subject.as_str(), name.system.as_str(), name.blind))?)
     }
 
-    fn owner(&self, blind: &Hash) -> Result<Option<SubjectKey>, StoreError> {
+    pub(super) fn named_by(&self, blind: &Hash) -> Result<Option<SubjectKey>, StoreError> {
         self.relies_on(blind);
         let mut select =
             self.conn.prepare_cached("SELECT subject FROM identifiers WHERE tenant = ?1 AND blind = ?2")?;
         Ok(select.query_row((self.tenant.as_str(), blind), |row| row.word(0)).optional()?)
     }
 
-    /// Adds to what names the subject; gives back the identifiers that were not known before.
-    pub(super) fn name(&self, subject: &SubjectKey, names: &[Name]) -> Result<Vec<Hash>, StoreError> {
+    pub(super) fn insert_names(&self, subject: &SubjectKey, names: &[Name]) -> Result<Vec<Hash>, StoreError> {
         let mut insert = self.conn.prepare_cached(
             "INSERT INTO identifiers (tenant, blind, system, subject) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (tenant, blind) DO NOTHING",
@@ -137,8 +40,7 @@ impl Tenancy<'_> {
         Ok(new)
     }
 
-    /// The subject with this key.
-    pub(super) fn subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
+    pub(super) fn select_subject(&self, key: &SubjectKey) -> Result<Option<Subject>, StoreError> {
         self.relies_on(key.as_str().as_bytes());
         let mut select = self.conn.prepare_cached(
             "SELECT subject, version, wrapped, flags FROM subjects WHERE tenant = ?1 AND subject = ?2",
@@ -169,24 +71,15 @@ impl Tenancy<'_> {
         if row.blob(2)?.is_empty() {
             return Ok(None);
         }
-        let cipher = self.keyring.subject(&self.keys, &key, row.blob(2)?)?;
-        let flags = cipher.open(&flags_place(&self.tenant, &key, &version.to_be_bytes()), row.blob(3)?)?;
-        Ok(Some(Subject { key, version, flagged_by: from_json(flags.expose())?, cipher }))
+        open_subject(self.keyring, &self.keys, key, version, (row.blob(2)?, row.blob(3)?)).map(Some)
     }
 
-    /// Writes a new subject.
-    pub(super) fn write_subject(
-        &self,
-        key: &SubjectKey,
-        version: u64,
-        wrapped: &[u8],
-        flags: &[u8],
-    ) -> Result<(), StoreError> {
+    pub(super) fn insert_subject(&self, key: &SubjectKey, wrapped: &[u8], flags: &[u8]) -> Result<(), StoreError> {
         self.conn
             .prepare_cached(
-                "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO subjects (tenant, subject, wrapped, version, flags) VALUES (?1, ?2, ?3, 1, ?4)",
             )?
-            .execute((self.tenant.as_str(), key.as_str(), wrapped, count(version)?, flags))?;
+            .execute((self.tenant.as_str(), key.as_str(), wrapped, flags))?;
         self.changes(key.as_str().as_bytes());
         Ok(())
     }
@@ -199,20 +92,17 @@ impl Tenancy<'_> {
 
     /// Lets every decision that was made about the subject go stale.
     pub(super) fn moved(&self, subject: &Subject) -> Result<(), StoreError> {
-        self.moved_with(subject, &subject.flagged_by)
+        self.update_subject(subject, &moved(&self.tenant, subject, &subject.flagged_by)?)
     }
 
-    /// The same, and from now on these records set the flag. The flags are sealed for the version, so that neither can
-    /// be changed or put back alone.
-    pub(super) fn moved_with(&self, subject: &Subject, flagged_by: &BTreeSet<RecordId>) -> Result<(), StoreError> {
-        let version = subject.version + 1;
-        let flags = seal_flags((&self.tenant, &subject.cipher), &subject.key, flagged_by, version)?;
+    pub(super) fn update_subject(&self, subject: &Subject, flags: &[u8]) -> Result<(), StoreError> {
+        let (version, next) = (count(subject.version)?, count(subject.version + 1)?);
         let moved = self
             .conn
             .prepare_cached(
                 "UPDATE subjects SET version = ?4, flags = ?5 WHERE tenant = ?1 AND subject = ?2 AND version = ?3",
             )?
-            .execute((self.tenant.as_str(), subject.key.as_str(), count(subject.version)?, count(version)?, flags))?;
+            .execute((self.tenant.as_str(), subject.key.as_str(), version, next, flags))?;
         if moved == 0 {
             return Err(StoreError::Corrupt("a subject is not of the version that was read".to_owned()));
         }

@@ -4,11 +4,11 @@ use rusqlite::OptionalExtension;
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::TenantId;
 
-use super::audit::append_one;
 use super::convert::{Columns, count};
 use super::session::Session;
 use crate::command::WitnessedHead;
 use crate::error::StoreError;
+use crate::tables::append_one;
 
 /// See [`crate::AuditLog::witnessed`].
 pub(super) fn witnessed(session: &Session<'_>, log: &str) -> Result<Option<WitnessedHead>, StoreError> {

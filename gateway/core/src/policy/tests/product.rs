@@ -61,6 +61,21 @@ fn situations() -> Vec<Said> {
             unnamed: &CLASSES,
             ..said("deny withdrawn", vec![permit(&[]), Directive { withdrawn_at: Some(now()), ..deny(&[]) }])
         },
+        Said {
+            unnamed: &CLASSES,
+            ..said(
+                "deny all, permit this kind",
+                vec![permit(&[]), Directive { kinds: kinds(&[]), recipient: RecipientScope::Any, ..deny(&[]) }],
+            )
+        },
+        Said {
+            denied: &[DERIVED],
+            unnamed: &CLASSES,
+            ..said(
+                "deny one class to all",
+                vec![permit(&[]), Directive { recipient: RecipientScope::Any, ..deny(&[DERIVED]) }],
+            )
+        },
         idle(
             "for another recipient",
             Directive {
@@ -214,7 +229,7 @@ fn decides_as_the_oracle_over_the_whole_product() {
             }
         }
     });
-    assert_eq!(permitted + denied, 7 * 7 * 2 * 4 * 18 * 3 * 2);
+    assert_eq!(permitted + denied, 7 * 7 * 2 * 4 * 20 * 3 * 2);
     assert!(permitted > 5_000 && denied > 5_000, "{permitted} permitted, {denied} denied");
 }
 

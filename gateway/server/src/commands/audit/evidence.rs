@@ -105,13 +105,14 @@ impl Evidence {
     }
 }
 
-/// The proofs in a receipt, or in what `audit proof --json` prints.
+/// The proofs in a receipt, in an access log, or in what `audit proof --json` prints.
 fn receipt(json: &Value) -> Option<Evidence> {
     if let Some(growth) = json.get("old_checkpoint").and_then(|_| json.get("proof")?.as_str()) {
         return Growth::parse(growth).ok().map(Evidence::Growth);
     }
     let of = |name: &str| json.get(name).and_then(Value::as_array).into_iter().flatten();
-    let audits = of("rows").chain(of("deliveries")).filter_map(|one| one.get("audit")).chain(of("disclosures"));
+    let told_with = of("rows").chain(of("deliveries")).chain(of("entries"));
+    let audits = told_with.filter_map(|one| one.get("audit")).chain(of("disclosures"));
     let sealed = audits.chain([json]).filter(|audit| audit.get("proof").is_some());
     let told: Vec<Told> = sealed.map(told).collect();
     (!told.is_empty()).then_some(Evidence::Leaves(told))

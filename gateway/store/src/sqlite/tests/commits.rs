@@ -10,7 +10,7 @@ use tsunagi_core::id::TenantId;
 use super::{keyring, open};
 use crate::contract::given::*;
 use crate::sqlite::SqliteStore;
-use crate::sqlite::audit::append_one;
+use crate::tables::append_one;
 use crate::{Accepted, Note, Store, StoreAdmin, StoreError};
 
 /// Holds the writer inside a command until the returned end is used or dropped.

@@ -236,6 +236,9 @@ async fn everything(store: &Shared) {
     for level in [0, 1] {
         store.tile(&aoi(), tsunagi_core::merkle::Tile { level, index: 0 }).await.unwrap();
     }
+    store.index_leaves(&aoi()).await.unwrap();
+    let of = crate::LeavesOf::Subject(subject(1));
+    store.leaves_of(&aoi(), &of, u64::MAX, 9).await.unwrap();
     let head = crate::WitnessedHead { size: 1, root: [1; 32] };
     store.witness("log", None, head, event()).await.unwrap();
     store.audit_page(&aoi(), 0, 9).await.unwrap();

@@ -1,4 +1,4 @@
-//! What can be made of a row before its transaction: the thread that writes has less to do then.
+//! What can be made of a row before its transaction: whoever writes has less to do then.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,8 +7,8 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{ExchangeId, SubjectKey};
 
 use super::accept::tell;
-use super::audit::LeafContent;
 use super::convert::to_json;
+use super::leaves::LeafContent;
 use super::records::{Kept, record_place};
 use super::subjects::{Name, names, seal_flags};
 use crate::command::{AcceptRow, Intake, NewRecord};
@@ -18,28 +18,28 @@ use crate::keys::{Hash, Keyring, TenantKeys};
 /// A record that is ready to be kept.
 #[derive(Clone)]
 pub struct Draft {
-    pub(super) names: Vec<Name>,
+    pub(crate) names: Vec<Name>,
     /// The record in JSON.
-    pub(super) content: Vec<u8>,
+    pub(crate) content: Vec<u8>,
     /// All that is written if nobody is known by these names; `None` where that is not made yet, or the row would wait.
-    pub(super) first: Option<First>,
+    pub(crate) first: Option<First>,
 }
 
 /// A new subject with its first record.
 #[derive(Clone)]
-pub(super) struct First {
-    pub(super) subject: SubjectKey,
-    pub(super) wrapped: Vec<u8>,
-    pub(super) flags: Vec<u8>,
-    pub(super) business: Hash,
-    pub(super) digest: Hash,
-    pub(super) sealed: Vec<u8>,
-    pub(super) leaf: LeafContent,
+pub(crate) struct First {
+    pub(crate) subject: SubjectKey,
+    pub(crate) wrapped: Vec<u8>,
+    pub(crate) flags: Vec<u8>,
+    pub(crate) business: Hash,
+    pub(crate) digest: Hash,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) leaf: LeafContent,
 }
 
 impl Draft {
     /// Of a record, whoever it is about.
-    pub(super) fn of(keys: &TenantKeys, new: &NewRecord) -> Result<Self, StoreError> {
+    pub(crate) fn of(keys: &TenantKeys, new: &NewRecord) -> Result<Self, StoreError> {
         let names = names(keys, &new.identifiers, &new.single_valued)?;
         Ok(Self { names, content: to_json(&new.record)?, first: None })
     }
@@ -53,7 +53,7 @@ impl fmt::Debug for Draft {
 
 impl First {
     /// `None` where the sender may not make subjects. Fills in the event as if the row was kept so.
-    pub(super) fn of(
+    pub(crate) fn of(
         keyring: &Keyring,
         keys: &TenantKeys,
         event: &mut AuditEvent,
@@ -80,7 +80,7 @@ impl First {
 }
 
 /// Makes the draft of a row that brings a record and has none.
-pub(super) fn prepare(
+pub(crate) fn prepare(
     keyring: &Keyring,
     keys: &TenantKeys,
     exchange: &ExchangeId,

@@ -1,0 +1,61 @@
+//! The store on a PostgreSQL server.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tsunagi_core::sensitive::Sensitive;
+use tsunagi_store::postgres::{PostgresStore, Server};
+use tsunagi_store::{Keyring, Storage};
+
+use crate::config::PostgresConfig;
+use crate::gateway::StartFault;
+
+/// Opens it. Says so where the server's own wall between tenants does not bind the configured role.
+pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Arc<dyn Storage>, StartFault> {
+    let server = Server {
+        url: config.url.clone(),
+        password: config.password_file.as_deref().map(password).transpose()?,
+        schema: None,
+        tls: config.root_ca_file.as_deref().map(tls).transpose()?,
+        connections: config.connections,
+        connect_timeout: config.connect_timeout,
+        timeout: config.timeout,
+    };
+    let failed = |error: tsunagi_store::StoreError| StartFault(format!("store.postgres_url: {error}"));
+    let store = PostgresStore::open(&server, keyring).await.map_err(failed)?;
+    if store.sees_through_the_wall().await.map_err(failed)? {
+        tracing::warn!(
+            "the store's role is a superuser or bypasses row-level security: between tenants stands one wall, not two"
+        );
+    }
+    Ok(Arc::new(store))
+}
+
+fn password(path: &Path) -> Result<Sensitive<String>, StartFault> {
+    let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| unreadable(path, &error))?;
+    Ok(Sensitive::new(text.expose().lines().next().unwrap_or_default().to_owned()))
+}
+
+fn tls(path: &Path) -> Result<Arc<ClientConfig>, StartFault> {
+    let pem = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| unreadable(path, &error))?;
+        roots.add(certificate).map_err(|error| unreadable(path, &error))?;
+    }
+    if roots.is_empty() {
+        return Err(StartFault(format!("{}: there is no certificate in it", path.display())));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> StartFault {
+    StartFault(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,155 @@
+//! The tables, step by step. A step only ever adds, so that older nodes go on while newer ones start.
+
+use tsunagi_core::id::TenantId;
+
+use super::columns::Columns;
+use super::pool::{Scope, Tx};
+use super::tenancy::{Common, Tenancy};
+use crate::error::StoreError;
+
+/// Each step once, in order; a step that was released is never changed. The second number is the oldest version whose
+/// releases can still work on tables of the first.
+const STEPS: &[(i64, i64, &str)] = &[(1, 1, include_str!("migrations/0001_tables.sql"))];
+
+/// Tables of a tenant's rows.
+const OF_TENANTS: [&str; 15] = [
+    "audit_leaves",
+    "audit_lengths",
+    "audit_subtrees",
+    "audit_trails",
+    "checkpoints",
+    "deliveries",
+    "directives",
+    "identifiers",
+    "links",
+    "record_versions",
+    "records",
+    "subjects",
+    "tenant_keys",
+    "waiting_identifiers",
+    "waiting_rows",
+];
+
+/// Tables of which it may be asked whose rows there are.
+const OF_LOGS: [&str; 4] = ["audit_leaves", "audit_lengths", "checkpoints", "tenant_keys"];
+
+/// How many parts a table has. Many more would make each statement plan longer.
+const PARTS: u32 = 8;
+
+/// Steps are run by one node at a time: a number for the server's lock, of no other meaning.
+const LOCK: i64 = 0x7473_756e_6167_6901;
+
+/// The version these sources write.
+pub(super) fn newest() -> i64 {
+    STEPS.last().map_or(0, |(version, ..)| *version)
+}
+
+/// The version of the tables, 0 where there are none. Refuses tables that this release would misread.
+pub(super) async fn version(tx: &Tx) -> Result<i64, StoreError> {
+    let table = tx.one("SELECT to_regclass('schema_version')::text", &[]).await?;
+    let table: Option<String> = table.map(|row| row.of(0)).transpose()?.flatten();
+    if table.is_none() {
+        return Ok(0);
+    }
+    let said = tx.one("SELECT version, oldest FROM schema_version WHERE sole = 1", &[]).await?;
+    let said = said.ok_or_else(|| StoreError::Corrupt("the database does not say its schema version".to_owned()))?;
+    let (found, oldest): (i64, i64) = (said.of(0)?, said.of(1)?);
+    if oldest > newest() {
+        return Err(StoreError::Corrupt(format!(
+            "the database has schema version {found}, for which {oldest} is the oldest that works; this release knows {}",
+            newest()
+        )));
+    }
+    Ok(found)
+}
+
+/// Runs the steps that are missing. New tables get the hub's key at once, by which this store knows its master key from
+/// then on.
+pub(super) async fn migrate(common: &Common) -> Result<(), StoreError> {
+    let hub = TenantId::hub();
+    let tx = common.connections.begin(Scope { tenant: hub.as_str(), senders: "" }).await?;
+    let outcome = steps(&tx, common, &hub).await;
+    tx.end(outcome).await?;
+    check_master_key(common).await
+}
+
+async fn steps(tx: &Tx, common: &Common, hub: &TenantId) -> Result<(), StoreError> {
+    tx.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    let found = version(tx).await?;
+    if found == 0 {
+        tx.run(
+            "CREATE TABLE schema_version (sole INTEGER PRIMARY KEY CHECK (sole = 1), version BIGINT NOT NULL,
+                                          oldest BIGINT NOT NULL);
+             INSERT INTO schema_version (sole, version, oldest) VALUES (1, 0, 0);",
+        )
+        .await?;
+    }
+    for (version, oldest, statements) in STEPS.iter().filter(|(version, ..)| *version > found) {
+        tx.run(statements).await?;
+        tx.execute("UPDATE schema_version SET version = $1, oldest = $2 WHERE sole = 1", &[version, oldest]).await?;
+    }
+    if found == 0 {
+        tx.run(&walls()).await?;
+        Tenancy::enter(tx, common, hub).await?.close().await?;
+    }
+    Ok(())
+}
+
+/// The parts of the tables, and whose rows a transaction sees. A part that is asked for by its own name shows nothing.
+fn walls() -> String {
+    let mut sql = String::new();
+    let own = "tenant = current_setting('tsunagi.tenant', true)";
+    for table in OF_TENANTS {
+        wall(&mut sql, table);
+        sql.push_str(&format!("CREATE POLICY of_tenant ON {table} USING ({own}) WITH CHECK ({own});"));
+    }
+    for table in OF_LOGS {
+        sql.push_str(&format!(
+            "CREATE POLICY of_logs ON {table} FOR SELECT USING (current_setting('tsunagi.tenant', true) = '*');"
+        ));
+    }
+    wall(&mut sql, "exchange_rows");
+    let senders = "sender = ANY (string_to_array(current_setting('tsunagi.senders', true), ','))";
+    sql.push_str(&format!(
+        "CREATE POLICY of_tenant_or_sender ON exchange_rows USING ({own} OR {senders}) WITH CHECK ({own});"
+    ));
+    // An exchange says who sent something when, and nothing of anybody: it is nobody's but the sender's.
+    parts(&mut sql, "exchanges", "");
+    sql
+}
+
+fn wall(sql: &mut String, table: &str) {
+    let rows = "ENABLE ROW LEVEL SECURITY";
+    sql.push_str(&format!("ALTER TABLE {table} {rows}; ALTER TABLE {table} FORCE ROW LEVEL SECURITY;"));
+    parts(sql, table, rows);
+}
+
+fn parts(sql: &mut String, table: &str, rows: &str) {
+    for part in 0..PARTS {
+        let name = format!("{table}_{part}");
+        sql.push_str(&format!(
+            "CREATE TABLE {name} PARTITION OF {table} FOR VALUES WITH (MODULUS {PARTS}, REMAINDER {part});"
+        ));
+        if !rows.is_empty() {
+            sql.push_str(&format!("ALTER TABLE {name} {rows}; ALTER TABLE {name} FORCE ROW LEVEL SECURITY;"));
+        }
+    }
+}
+
+/// Refuses a master key that this store was not made with, before anything is written under it.
+pub(super) async fn check_master_key(common: &Common) -> Result<(), StoreError> {
+    let hub = TenantId::hub();
+    let tx = common.connections.look(Scope { tenant: hub.as_str(), senders: "" }).await?;
+    let keys = common.read_keys(&tx, &hub).await;
+    match tx.end(keys).await {
+        Ok(Some(keys)) => {
+            common.set_hub(keys);
+            Ok(())
+        }
+        Ok(None) => Err(StoreError::Corrupt("the hub's key is gone".to_owned())),
+        Err(StoreError::Corrupt(_)) => {
+            Err(StoreError::Corrupt("the master key is not the one this store was made with".to_owned()))
+        }
+        Err(other) => Err(other),
+    }
+}
