@@ -251,6 +251,7 @@ fn action(action: Action) -> Bilingual {
         | Action::ExchangeRefused
         | Action::PeerRefused
         | Action::RegistryImported
-        | Action::RejectionsReturned => Bilingual::new("ハブの運用", "running of the hub"),
+        | Action::RejectionsReturned
+        | Action::SelfTestEnded => Bilingual::new("ハブの運用", "running of the hub"),
     }
 }
