@@ -88,7 +88,13 @@ fn payload(tables: &Tables, layout: &Layout) -> (Vec<u8>, usize) {
         }
     }
     let adapter = adapter(layout.format()).unwrap();
-    let bytes = adapter.encode(&documents, &shape(layout, Envelope::Batch)).unwrap_or_else(|f| panic!("{f:?}"));
+    let shape = shape(layout, Envelope::Batch);
+    // A column whose text has to be JSON of its own takes none of these texts.
+    if let Err(faults) = adapter.encode(&documents, &shape) {
+        documents.retain(|document| faults.iter().all(|fault| fault.row != document.row));
+    }
+    let bytes = adapter.encode(&documents, &shape).unwrap_or_else(|f| panic!("{f:?}"));
+    assert!(documents.len() > FORMS.len(), "{}", layout.id());
     (bytes, documents.len())
 }
 

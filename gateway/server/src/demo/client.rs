@@ -66,13 +66,24 @@ impl Client {
                 read_key(&partner.join(format!("{name}.key")))?,
             )
             .map_err(|error| StartFault(error.to_string()))?;
-        let bare = std::sync::Arc::new(tls.clone());
+        Ok(Self::over(base, std::sync::Arc::new(tls)))
+    }
+
+    /// The same client with a connection of its own: the hub ends that of somebody who may not act after one answer.
+    pub(crate) fn afresh(&self) -> Self {
+        Self::over(self.base.clone(), self.tls.clone())
+    }
+
+    fn over(base: String, tls: std::sync::Arc<rustls::ClientConfig>) -> Self {
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
-        let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_all_versions().wrap_connector(http);
-        Ok(Self { client: HyperClient::builder(TokioExecutor::new()).build(connector), base, tls: bare })
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config((*tls).clone())
+            .https_only()
+            .enable_all_versions()
+            .wrap_connector(http);
+        Self { client: HyperClient::builder(TokioExecutor::new()).build(connector), base, tls }
     }
 
     /// Shows the certificate and waits for what the hub says to it: with TLS 1.3 a client learns that it was refused
