@@ -16,6 +16,7 @@ mod guarded;
 pub mod pipeline;
 pub mod proof;
 pub mod receipts;
+pub mod retention;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;

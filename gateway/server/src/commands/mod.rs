@@ -13,6 +13,7 @@ mod output;
 mod registry;
 mod schedules;
 mod serve;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -84,6 +85,9 @@ enum Command {
     /// The outbox and its dead letters: list, show, redrive
     #[command(subcommand, after_help = "Example:\n  tsunagi deliveries list --state dead")]
     Deliveries(deliveries::DeliveriesCommand),
+    /// What is stored: purge
+    #[command(subcommand, after_help = "Example:\n  tsunagi store purge --dry-run")]
+    Store(store::StoreCommand),
     /// The Merkle logs: verify, show
     #[command(subcommand, after_help = "Example:\n  tsunagi audit verify")]
     Audit(audit::AuditCommand),
@@ -249,6 +253,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Registry(command) => registry::run(context, command).await,
         Command::Schedules(command) => schedules::run(context, &command),
         Command::Serve => serve::run(context, refused).await,
+        Command::Store(command) => store::run(context, &command).await,
     }
 }
 

@@ -12,6 +12,7 @@ const STEPS: &[(i64, &str)] = &[
     (2, include_str!("migrations/0002_coverage.sql")),
     (3, include_str!("migrations/0003_pages.sql")),
     (4, include_str!("migrations/0004_proofs.sql")),
+    (5, include_str!("migrations/0005_retention.sql")),
 ];
 
 /// The version these sources write.

@@ -65,6 +65,16 @@ pub(super) struct SealedRecord {
 }
 
 impl SealedRecord {
+    /// Which version it is.
+    pub(super) fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// When it came.
+    pub(super) fn recorded_at(&self) -> Timestamp {
+        self.recorded_at
+    }
+
     /// Columns: record, version, recorded_at, sender, sealed.
     pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         Ok(Self {

@@ -20,11 +20,13 @@ use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
 use super::verify::{Check, Finding};
 use super::{
-    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, verify, witness,
+    accept, admin, audit, coverage, directives, drafts, exchanges, held, links, migrate, outbox, retention, verify,
+    witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, Link, Note, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    KeptSubtree, Leaf, Link, Note, Purge, Purged, Rejection, RowPage, Settlement, SubjectRef, Unsealed, Verdict,
+    WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -380,6 +382,13 @@ impl StoreAdmin for SqliteStore {
 
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         self.read(audit::logs).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, purge: Purge) -> Result<Purged, StoreError> {
+        let tenant = tenant.clone();
+        let is_rehearsal = purge.is_rehearsal;
+        let command = move |session: &Session<'_>| retention::purge(session, &tenant, purge);
+        if is_rehearsal { self.read(command).await } else { self.write(command).await }
     }
 
     async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {
