@@ -164,7 +164,7 @@ async fn a_channel_too_many_is_found() {
     let copy = tokio::task::spawn_blocking(|| KeptHub::shared().copy()).await.unwrap();
     let config = config_of(copy.path(), &[]);
     let clock = Clock::system();
-    let store: Arc<dyn Storage> = Arc::new(open_store(&config).unwrap());
+    let store: Arc<dyn Storage> = open_store(&config).await.unwrap();
     store.migrate().await.unwrap();
     let mut authority = Authority::open(&config.ca_folder).unwrap();
     let papers = Certificates::issue(&mut authority, store.as_ref(), &clock).await.unwrap();

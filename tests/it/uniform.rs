@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tsunagi_gateway::gateway::{Running, open_store};
-use tsunagi_store::Storage;
+use tsunagi_core::sensitive::Sensitive;
+use tsunagi_gateway::gateway::Running;
 use tsunagi_store::sqlite::SqliteStore;
+use tsunagi_store::{Keyring, MasterKey, Storage};
 use tsunagi_tests::faulty::FaultyStore;
 use tsunagi_tests::papers::{Person, RECIPIENT_SYSTEM, consent, consent_of, eligibility, entitlement};
 use tsunagi_tests::{ISSUER, Partner, Reply, Setup, TestGateway};
@@ -27,7 +28,10 @@ impl Watched {
     async fn start() -> Self {
         // Nothing else commits meanwhile.
         let mut hub = Setup::new().set("sealing.interval_ms", 50_000).start().await;
-        let sqlite = Arc::new(open_store(&hub.config).unwrap());
+        let key = std::fs::read_to_string(&hub.config.master_key_file).unwrap();
+        let key = hex::decode(key.trim()).unwrap().try_into().unwrap();
+        let keyring = Keyring::new(MasterKey::from_bytes(Sensitive::new(key)));
+        let sqlite = Arc::new(SqliteStore::open(&hub.config.store_path, keyring).unwrap());
         let (store, _) = FaultyStore::before(sqlite.clone() as Arc<dyn Storage>);
         let running = Running::start_on(hub.config.clone(), hub.clock.clone(), store.clone());
         let running = Box::pin(running).await.unwrap();

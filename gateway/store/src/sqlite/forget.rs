@@ -4,9 +4,9 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::id::{ParticipantId, TenantId};
 
 use super::admin::registry;
-use super::audit::append_one;
 use super::session::{Session, Tenancy};
 use crate::error::StoreError;
+use crate::tables::append_one;
 
 /// What is about people, in the order in which one table leans on the next. The key of a tenant stays with its log: the
 /// seals of the leaves are made with it, and it opens nothing that is left.

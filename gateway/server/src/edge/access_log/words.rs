@@ -250,7 +250,9 @@ fn action(action: Action) -> Bilingual {
         | Action::CrlPublished
         | Action::ExchangeRefused
         | Action::PeerRefused
+        | Action::RecordsPurged
         | Action::RegistryImported
-        | Action::RejectionsReturned => Bilingual::new("ハブの運用", "running of the hub"),
+        | Action::RejectionsReturned
+        | Action::SelfTestEnded => Bilingual::new("ハブの運用", "running of the hub"),
     }
 }
