@@ -6,15 +6,14 @@ use tsunagi_core::audit::Action;
 use tsunagi_gateway::gateway::Running;
 use tsunagi_gateway::retention::sweep;
 use tsunagi_tests::faulty::{Failing, FaultyStore, Write};
-use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, entitlement, immunization};
+use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, RECIPIENT_SYSTEM, entitlement, immunization};
 use tsunagi_tests::{Partner, Setup, TestGateway};
 
 const DAY: i64 = 86_400;
 
 /// How many vaccinations of a child the municipality finds.
 async fn found(city: &Partner, child: &Person) -> Value {
-    let system = "urn:tsunagi:identifier:municipality-key";
-    let path = format!("/fhir/Immunization?patient.identifier={system}|{}", child.resident);
+    let path = format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}|{}", child.joined());
     city.get(&path).await.expect(200).json()["total"].clone()
 }
 
