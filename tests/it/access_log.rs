@@ -53,8 +53,8 @@ async fn a_mother_sees_who_asked_and_why_and_each_entry_is_proved() {
     let asked = eligibility(&person.joined(), Some(consent(now, now + SignedDuration::from_mins(5))));
     let answered =
         hospital.post("/fhir/CoverageEligibilityRequest/$submit", &asked).await.expect(200).exchange().to_owned();
-    let path = format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}|{}", person.joined());
-    let tried = hospital.get(&path).await.expect(200).exchange().to_owned();
+    let search = format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}|{}", person.joined());
+    let tried = hospital.get(&search).await.expect(200).exchange().to_owned();
     home.agree("mother").await.expect(201);
     let read = home.read("mother", "").await.expect(200).exchange().to_owned();
     seal_all(&home.hub.running.gateway).await;

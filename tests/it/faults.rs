@@ -91,9 +91,9 @@ impl Shaky {
         self.hub.clock.shift(i64::try_from(self.hub.config.delivery.lease.as_secs()).unwrap() + 1);
     }
 
-    async fn finish(self) {
+    async fn finish(self) -> impl Sized {
         assert!(self.store.has_failed_all(), "a write that was to fail was never made");
-        self.hub.finish().await;
+        self.hub.finish().await
     }
 }
 
@@ -414,7 +414,7 @@ async fn a_push_that_could_not_be_recorded_is_sent_again_under_its_key() {
     assert!(call.text().contains("F-3"), "{}", call.text());
     call.answer(200);
     let store = shaky.store.clone();
-    shaky.finish().await;
+    let _stands_on = shaky.finish().await;
     let filter = DeliveryFilter { state: None, limit: 10 };
     let found = store.deliveries(&"oita".parse().unwrap(), &filter).await.unwrap();
     assert!(found.len() == 3 && found.iter().all(|d| d.state == DeliveryState::Delivered), "{found:?}");

@@ -28,8 +28,9 @@ impl Watched {
     async fn start() -> Self {
         // Nothing else commits meanwhile.
         let mut hub = Setup::new().set("sealing.interval_ms", 50_000).start().await;
-        let key = std::fs::read_to_string(&hub.config.master_key_file).unwrap();
-        let key = hex::decode(key.trim()).unwrap().try_into().unwrap();
+        let text = std::fs::read_to_string(&hub.config.master_key_file).unwrap();
+        let mut key = [0; 32];
+        hex::decode_to_slice(text.trim(), &mut key).unwrap();
         let keyring = Keyring::new(MasterKey::from_bytes(Sensitive::new(key)));
         let sqlite = Arc::new(SqliteStore::open(&hub.config.store_path, keyring).unwrap());
         let (store, _) = FaultyStore::before(sqlite.clone() as Arc<dyn Storage>);

@@ -298,13 +298,15 @@ impl TestGateway {
     }
 
     /// Drains the gateway, then reads everything again and fails where a promise was broken.
-    pub async fn finish(self) {
+    /// What it stood on goes away with the answer.
+    pub async fn finish(self) -> Option<Place> {
         let Self { folder, config, running, place, .. } = self;
         let store = running.gateway.store.clone();
         running.drain().await;
         let public_key = open_signer(&config).expect("the checkpoint key").public_key();
         check_invariants(store.as_ref(), &public_key).await;
-        drop((folder, place));
+        drop(folder);
+        place
     }
 }
 

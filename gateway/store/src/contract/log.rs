@@ -151,7 +151,7 @@ async fn write_of(store: &Shared, tenant: &TenantId, leaves: std::ops::Range<u64
     let told = |n: u64| {
         let mut event = event(i64::try_from(n).unwrap());
         event.subject = Some(subject_of(n));
-        event.agent.participant = Some(if n % 2 == 0 { clinic() } else { city() });
+        event.agent.participant = Some(if n.is_multiple_of(2) { clinic() } else { city() });
         // A text that looks like somebody's name does not make it one.
         event.reason = Some(format!("\"subject\":\"{}\"", subject(7)));
         event

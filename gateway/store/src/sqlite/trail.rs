@@ -9,8 +9,11 @@ use crate::command::{Leaf, LeafPage, LeavesOf};
 use crate::error::StoreError;
 use crate::tables::{LOOKED_THROUGH, SEGMENT, Segment, Trail, count, limit};
 
-/// Makes the next segment: its number and its buckets; `None` until it is sealed as a whole.
-pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<(u64, Vec<Vec<u8>>)>, StoreError> {
+/// A segment as it is kept: its number and its buckets.
+type Made = (u64, Vec<Vec<u8>>);
+
+/// Makes the next segment; `None` until it is sealed as a whole.
+pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<Made>, StoreError> {
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
     let number = tenancy.segments()?;
     let mut newest =
@@ -32,11 +35,7 @@ pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<(u
 }
 
 /// Writes a segment, unless another process was first.
-pub(super) fn keep(
-    session: &Session<'_>,
-    tenant: &TenantId,
-    (number, buckets): &(u64, Vec<Vec<u8>>),
-) -> Result<(), StoreError> {
+pub(super) fn keep(session: &Session<'_>, tenant: &TenantId, (number, buckets): &Made) -> Result<(), StoreError> {
     let mut insert = session.conn.prepare_cached(
         "INSERT INTO audit_trails (tenant, bucket, segment, entries) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?;
