@@ -15,8 +15,8 @@ use tsunagi_core::policy::Directive;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_store::{
     Accept, AcceptRow, Accepted, AuditLog, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held,
-    Identifier, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Outbox, Rejection, RowPage, Settlement, Shredded,
-    Storage, Store, StoreAdmin, StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
+    Identifier, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Outbox, Purge, Purged, Rejection, RowPage,
+    Settlement, Shredded, Storage, Store, StoreAdmin, StoreError, SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 
 /// The writes of a gateway that runs; what the operator writes goes through as it is.
@@ -38,6 +38,8 @@ pub enum Write {
     LinkSubject,
     /// `note`
     Note,
+    /// `purge`
+    Purge,
     /// `record_directive`
     RecordDirective,
     /// `settle`
@@ -368,6 +370,10 @@ impl StoreAdmin for FaultyStore {
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         self.real.logs().await
     }
+    async fn purge(&self, tenant: &TenantId, purge: Purge) -> Result<Purged, StoreError> {
+        self.write(Write::Purge, self.real.purge(tenant, purge)).await
+    }
+
     async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {
         self.write(Write::AddCoverage, self.real.add_coverage(day, coverage)).await
     }

@@ -52,6 +52,8 @@ pub enum Action {
     RecordRefused,
     /// A row was kept for review.
     RecordWaiting,
+    /// What had been kept for as long as its kind says was removed; `reason` counts it.
+    RecordsPurged,
     /// The registry was changed.
     RegistryImported,
     /// Refused rows were given back to their sender.

@@ -28,6 +28,7 @@ use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
 use crate::pipeline::coverage::Unwritten;
+use crate::retention::RetentionState;
 use crate::sealing::SealingState;
 use crate::trust::{InForce, Terms, Trust};
 
@@ -67,6 +68,8 @@ pub struct Gateway {
     pub handshakes: Arc<Handshakes>,
     /// Whether sealing keeps up.
     pub sealing: SealingState,
+    /// How the last sweep ended.
+    pub retention: RetentionState,
     /// What could not be mapped, until it is written.
     pub coverage: Unwritten,
     /// What nears its end.
@@ -124,6 +127,7 @@ impl Gateway {
             connections: Arc::default(),
             requests: Arc::default(),
             sealing: SealingState::default(),
+            retention: RetentionState::default(),
             coverage: Unwritten::default(),
             expiry: ExpiryState::default(),
             tables: ArcSwap::from_pointee(tables),
@@ -262,6 +266,7 @@ impl Running {
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::trust::fetch::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::retention::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::coordination::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::watch::run(gateway, seen, stopping));
         Ok(running)

@@ -19,6 +19,7 @@ pub mod pipeline;
 mod postgres;
 pub mod proof;
 pub mod receipts;
+pub mod retention;
 pub mod sealing;
 pub mod spool;
 pub mod telemetry;

@@ -10,8 +10,8 @@ use tsunagi_core::document::Document;
 use tsunagi_core::exchange::{DeliveryState, DeliveryView, Exchange, RowCounts, RowResult};
 use tsunagi_core::fault::RowFault;
 use tsunagi_core::id::{
-    BatchId, ChannelId, DeliveryId, ExchangeId, IdentifierSystem, KindName, LayoutId, ParticipantId, RecordId,
-    SubjectKey, TenantId,
+    BatchId, ChannelId, DeliveryId, ExchangeId, FieldKey, IdentifierSystem, KindName, LayoutId, ParticipantId,
+    RecordId, SubjectKey, TenantId,
 };
 use tsunagi_core::policy::Directive;
 use tsunagi_core::record::Record;
@@ -448,4 +448,91 @@ pub enum VerifyFault {
     Removed(u64),
     /// This leaf stood elsewhere.
     Reordered(u64),
+}
+
+/// How long the records of a kind are kept.
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// The kind.
+    pub kind: KindName,
+    /// The field that says when it happened.
+    pub occurrence: FieldKey,
+    /// What happened before this day is over,
+    pub happened_before: Date,
+    /// if it was recorded before this moment, too: what has just come in is not over.
+    pub recorded_before: Timestamp,
+}
+
+/// A piece of what is over.
+#[derive(Debug, Clone)]
+pub struct Purge {
+    /// The retention of each kind. Records of other kinds stay.
+    pub kinds: Vec<Retention>,
+    /// Sources of refused rows, and settled deliveries, of exchanges before this moment are over.
+    pub exchanges_before: Timestamp,
+    /// Where the piece begins.
+    pub place: PurgePlace,
+    /// So many deliveries, rows or records are looked at.
+    pub limit: usize,
+    /// Counts, and changes nothing.
+    pub is_rehearsal: bool,
+    /// The event, complete but for the counts; not written where nothing was over.
+    pub event: AuditEvent,
+}
+
+/// Where a piece begins: behind the last one that was looked at, if there was one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PurgePlace {
+    /// First the settled deliveries,
+    Deliveries(Option<DeliveryId>),
+    /// then the sources of refused rows,
+    Rows(Option<(ExchangeId, u64)>),
+    /// then the records.
+    Records(Option<RecordId>),
+}
+
+/// What was over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Purged {
+    /// Records of which nothing is left.
+    pub records: u64,
+    /// Versions, those of these records among them.
+    pub versions: u64,
+    /// Refused rows whose source is gone.
+    pub refused_rows: u64,
+    /// Settled deliveries.
+    pub deliveries: u64,
+    /// Bytes of encrypted content.
+    pub bytes: u64,
+    /// When the oldest version that is left was recorded; known with the last piece.
+    pub oldest: Option<Timestamp>,
+    /// Where the next piece begins; `None` after the last.
+    #[serde(skip)]
+    pub next: Option<PurgePlace>,
+}
+
+impl Purged {
+    /// True if anything was over.
+    pub fn is_something(&self) -> bool {
+        self.versions + self.refused_rows + self.deliveries > 0
+    }
+
+    /// The counts, as the event has them.
+    pub fn told(&self) -> String {
+        let Self { records, versions, refused_rows, deliveries, bytes, .. } = self;
+        format!(
+            "records:{records} versions:{versions} refused_rows:{refused_rows} deliveries:{deliveries} bytes:{bytes}"
+        )
+    }
+
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: Self) {
+        self.records += piece.records;
+        self.versions += piece.versions;
+        self.refused_rows += piece.refused_rows;
+        self.deliveries += piece.deliveries;
+        self.bytes += piece.bytes;
+        self.oldest = piece.oldest;
+        self.next = piece.next;
+    }
 }

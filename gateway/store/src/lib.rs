@@ -21,9 +21,9 @@ mod traits;
 
 pub use command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, Draft, ExchangeHead, ExchangeView,
-    Held, Identifier, Intake, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, NewDelivery, NewRecord, Note, Rejection,
-    Relationship, RowPage, SettledState, Settlement, Shredded, SubjectRef, Unsealed, Verdict, VerifyFault,
-    WitnessedHead,
+    Held, Identifier, Intake, KeptSubtree, Leaf, LeafPage, LeavesOf, Link, NewDelivery, NewRecord, Note, Purge,
+    PurgePlace, Purged, Rejection, Relationship, Retention, RowPage, SettledState, Settlement, Shredded, SubjectRef,
+    Unsealed, Verdict, VerifyFault, WitnessedHead,
 };
 pub use error::StoreError;
 pub use keys::{KeyFault, Keyring, MasterKey};

@@ -14,8 +14,8 @@ use tsunagi_core::registry::RegistryEntries;
 
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
-    Verdict, WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Purge, Purged, Rejection, RowPage, Settlement, Shredded,
+    SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 
@@ -249,6 +249,11 @@ pub trait StoreAdmin: Send + Sync {
 
     /// Every tenant of whose audit log there is any trace, whether the registry knows it or not; the hub among them.
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError>;
+
+    /// Removes a piece of what is over in one tenant, with an event that counts it, and says where the next one begins.
+    /// The newest version of a record goes after all others of it. What belongs to a delivery that has not ended stays,
+    /// and so does a record that hides its subject, while there is another it hides.
+    async fn purge(&self, tenant: &TenantId, purge: Purge) -> Result<Purged, StoreError>;
 
     /// Adds to what was counted on a day. The one call without an event, for nothing in it is about anybody; and the
     /// one that counts twice when it is repeated, for it is there to rank by, not to prove with.

@@ -292,3 +292,17 @@ fn schedules_say_when_the_next_dose_may_be_given() {
     assert!(ja(folder, "schedules show hepatitis_b").ended(0).out().contains("1歳に至るまで"));
     en(folder, "schedules show frog").ended(64);
 }
+
+#[test]
+fn what_is_over_is_counted_and_removed() {
+    let kept = KeptHub::shared().copy();
+    let counted = en(kept.path(), "store purge --dry-run --json").ended(0).json();
+    assert_eq!(counted["dry_run"], true);
+    let removed = en(kept.path(), "store purge --json").ended(0).json();
+    assert_eq!(counted["tenants"], removed["tenants"], "nothing of a hub that was just made is over");
+    assert!(removed["tenants"].as_object().unwrap().len() > 2, "{removed}");
+    assert!(removed["tenants"].as_object().unwrap().values().all(|tenant| tenant["records"] == 0), "{removed}");
+    assert!(en(kept.path(), "store purge --dry-run").ended(0).out().contains("nothing was removed"));
+    assert!(ja(kept.path(), "store purge").ended(0).out().contains("保存期間"));
+    en(kept.path(), "audit verify").ended(0);
+}

@@ -15,6 +15,7 @@ mod registry;
 mod schedules;
 mod self_test;
 mod serve;
+mod store;
 mod subjects;
 
 use std::ffi::OsString;
@@ -93,6 +94,9 @@ enum Command {
     /// Why a decision came out as it did, and what it would be: explain, decide, what-if
     #[command(subcommand, after_help = "Example:\n  tsunagi consent explain ex-0199…")]
     Consent(consent::ConsentCommand),
+    /// What is stored: purge
+    #[command(subcommand, after_help = "Example:\n  tsunagi store purge --dry-run")]
+    Store(store::StoreCommand),
     /// Subjects: shred
     #[command(
         subcommand,
@@ -266,6 +270,7 @@ async fn dispatch(context: &Context, command: Command, refused: guarded::Refused
         Command::Schedules(command) => schedules::run(context, &command),
         Command::SelfTest(command) => Box::pin(self_test::run(context, command)).await,
         Command::Serve => serve::run(context, refused).await,
+        Command::Store(command) => store::run(context, &command).await,
         Command::Subjects(command) => subjects::run(context, command).await,
     }
 }

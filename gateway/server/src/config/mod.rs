@@ -63,6 +63,8 @@ pub struct Config {
     pub tables_folder: Option<PathBuf>,
     /// Deliveries.
     pub delivery: DeliveryConfig,
+    /// What is removed when.
+    pub retention: RetentionConfig,
     /// How often leaves are sealed.
     pub sealing_interval: Duration,
     /// How old an unsealed leaf may become.
@@ -88,6 +90,14 @@ pub struct DeliveryConfig {
     pub client_certificate_file: PathBuf,
     pub client_key_file: PathBuf,
     pub server_ca_files: Vec<PathBuf>,
+}
+
+/// The retention's settings, see `config/default.toml`. How long records are kept is in their kinds.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "config/default.toml documents every key")]
+pub struct RetentionConfig {
+    pub sweep_interval: Duration,
+    pub exchanges: Duration,
 }
 
 impl Config {
@@ -238,6 +248,10 @@ fn check(raw: RawConfig, folder: &Path, mut faults: Vec<ConfigFault>) -> Result<
             client_key_file: at(&raw.delivery.client_key_file),
             server_ca_files: all(&raw.delivery.server_ca_files),
         },
+        retention: RetentionConfig {
+            sweep_interval: Duration::from_secs(raw.retention.sweep_interval_secs),
+            exchanges: Duration::from_secs(u64::from(raw.retention.exchanges_days) * 86_400),
+        },
         sealing_interval: Duration::from_millis(raw.sealing.interval_ms),
         sealing_tolerance: Duration::from_secs(raw.sealing.tolerance_secs.into()),
         witness,
@@ -257,6 +271,8 @@ fn check_numbers(raw: &RawConfig, faults: &mut Vec<ConfigFault>) {
         ("delivery.poll_interval_ms", raw.delivery.poll_interval_ms == 0),
         ("delivery.lease_secs", raw.delivery.lease_secs == 0),
         ("delivery.retry_attempts", raw.delivery.retry_attempts == 0),
+        ("retention.sweep_interval_secs", raw.retention.sweep_interval_secs == 0),
+        ("retention.exchanges_days", raw.retention.exchanges_days == 0),
         ("sealing.interval_ms", raw.sealing.interval_ms == 0),
         ("sealing.tolerance_secs", raw.sealing.tolerance_secs == 0),
     ];

@@ -27,6 +27,8 @@ pub(super) struct RawConfig {
     pub tables: RawTables,
     /// `[delivery]`
     pub delivery: RawDelivery,
+    /// `[retention]`
+    pub retention: RawRetention,
     /// `[sealing]`
     pub sealing: RawSealing,
     /// `[witness]`
@@ -165,6 +167,14 @@ pub(super) struct RawDelivery {
     pub client_certificate_file: PathBuf,
     pub client_key_file: PathBuf,
     pub server_ca_files: Vec<PathBuf>,
+}
+
+/// `[retention]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub sweep_interval_secs: u64,
+    pub exchanges_days: u32,
 }
 
 /// `[sealing]`

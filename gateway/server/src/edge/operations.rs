@@ -89,6 +89,7 @@ async fn readiness(gateway: &Gateway) -> (bool, Value) {
         "crl_seconds_left": of_hub,
         "stale_lists": stale_lists,
         "sealing_lag_seconds": lag.as_secs(),
+        "retention": gateway.retention.fault().unwrap_or_else(|| "ok".to_owned()),
         "coordinator": coordination::told(&gateway.coordinator.reach().borrow()),
         "expiring": gateway.expiry.expiring(),
     });

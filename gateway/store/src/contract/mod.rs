@@ -18,6 +18,7 @@ pub mod pages;
 pub mod reading;
 #[cfg(feature = "redis")]
 pub mod redis_server;
+pub mod retention;
 #[cfg(feature = "postgres")]
 pub mod server;
 pub mod shredding;
@@ -61,6 +62,12 @@ macro_rules! store_contract {
                 a_note_keeps_its_directive, a_repeated_directive_does_not_undo_a_withdrawal,
                 a_sign_in_of_two_subjects_names_each_by_its_key, only_the_kinds_asked_for_come,
                 what_is_not_there_is_not_found;
+            retention:
+                a_decision_on_what_is_gone_is_stale, a_rehearsal_changes_nothing, a_version_goes_by_its_own_day,
+                each_tenant_keeps_its_own, it_is_done_in_pieces, nobody_comes_to_light_because_a_record_is_over,
+                settled_deliveries_go_and_their_line_goes_on, the_source_of_a_refused_row_goes,
+                what_has_just_come_in_is_not_over, what_is_left_of_a_shredded_subject_goes, what_is_not_settled_stays,
+                what_is_over_is_gone_and_counted;
             shredding:
                 a_shredded_subject_is_gone, what_rests_on_a_shredded_subject_is_stale;
             waiting:

@@ -25,6 +25,7 @@ mod migrate;
 mod outbox;
 mod picture;
 mod pool;
+mod retention;
 mod shred;
 mod store;
 mod tenancy;

@@ -17,12 +17,13 @@ use super::group::{Answer, Command, Group};
 use super::pool::{Connections, EVERY_LOG, Scope, Server};
 use super::tenancy::Common;
 use super::{
-    admin, audit, coverage, directives, exchanges, forget, held, links, migrate, outbox, shred, trail, witness,
+    admin, audit, coverage, directives, exchanges, forget, held, links, migrate, outbox, retention, shred, trail,
+    witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
-    Verdict, WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Purge, Purged, Rejection, RowPage, Settlement, Shredded,
+    SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -383,6 +384,10 @@ impl StoreAdmin for PostgresStore {
 
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         read!(self, Scope { tenant: EVERY_LOG, senders: "" }, tx => audit::logs(&tx))
+    }
+
+    async fn purge(&self, tenant: &TenantId, purge: Purge) -> Result<Purged, StoreError> {
+        write!(self, of(tenant), tx => retention::purge(&tx, &self.common, tenant, &purge))
     }
 
     async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {

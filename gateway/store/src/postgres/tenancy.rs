@@ -1,11 +1,11 @@
 //! One tenant inside a transaction that writes: its head is locked.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tsunagi_core::audit::AuditEvent;
-use tsunagi_core::id::{SubjectKey, TenantId};
+use tsunagi_core::id::{RecordId, SubjectKey, TenantId};
 
 use super::columns::Columns;
 use super::pool::{Connections, Tx};
@@ -206,7 +206,16 @@ impl<'t> Tenancy<'t> {
 
     /// Lets every decision that was made about the subject go stale.
     pub(super) async fn moved(&self, subject: &Subject) -> Result<(), StoreError> {
-        let flags = moved(&self.tenant, subject, &subject.flagged_by)?;
+        self.moved_with(subject, &subject.flagged_by).await
+    }
+
+    /// The same; these records hide it from then on.
+    pub(super) async fn moved_with(
+        &self,
+        subject: &Subject,
+        flagged_by: &BTreeSet<RecordId>,
+    ) -> Result<(), StoreError> {
+        let flags = moved(&self.tenant, subject, flagged_by)?;
         let (before, after) = (count(subject.version)?, count(subject.version + 1)?);
         let moved = self
             .tx

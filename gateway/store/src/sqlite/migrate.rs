@@ -13,6 +13,7 @@ const STEPS: &[(i64, &str)] = &[
     (3, include_str!("migrations/0003_pages.sql")),
     (4, include_str!("migrations/0004_proofs.sql")),
     (5, include_str!("migrations/0005_trails.sql")),
+    (6, include_str!("migrations/0006_retention.sql")),
 ];
 
 /// The version these sources write.

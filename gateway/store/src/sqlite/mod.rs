@@ -26,6 +26,7 @@ mod outbox;
 mod people;
 mod readers;
 mod records;
+mod retention;
 mod session;
 mod shred;
 mod store;

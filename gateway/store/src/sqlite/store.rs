@@ -18,13 +18,13 @@ use super::committer::Committer;
 use super::readers::{BUSY, Readers, prepare_once};
 use super::session::{Batch, Common, Session};
 use super::{
-    accept, admin, audit, coverage, directives, exchanges, forget, held, links, migrate, outbox, shred, trail, verify,
-    wal, witness,
+    accept, admin, audit, coverage, directives, exchanges, forget, held, links, migrate, outbox, retention, shred,
+    trail, verify, wal, witness,
 };
 use crate::command::{
     Accept, AcceptRow, Accepted, Checkpoint, ClaimRequest, Claimed, DeliveryFilter, ExchangeView, Held, Identifier,
-    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Rejection, RowPage, Settlement, Shredded, SubjectRef, Unsealed,
-    Verdict, WitnessedHead,
+    KeptSubtree, Leaf, LeafPage, LeavesOf, Link, Note, Purge, Purged, Rejection, RowPage, Settlement, Shredded,
+    SubjectRef, Unsealed, Verdict, WitnessedHead,
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
@@ -422,6 +422,13 @@ impl StoreAdmin for SqliteStore {
 
     async fn logs(&self) -> Result<Vec<TenantId>, StoreError> {
         self.read(audit::logs).await
+    }
+
+    async fn purge(&self, tenant: &TenantId, purge: Purge) -> Result<Purged, StoreError> {
+        let tenant = tenant.clone();
+        let is_rehearsal = purge.is_rehearsal;
+        let command = move |session: &Session<'_>| retention::purge(session, &tenant, &purge);
+        if is_rehearsal { self.read(command).await } else { self.write(command).await }
     }
 
     async fn add_coverage(&self, day: Date, coverage: Coverage) -> Result<(), StoreError> {

@@ -1,7 +1,9 @@
 //! Subjects and what names them.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Rows};
-use tsunagi_core::id::SubjectKey;
+use tsunagi_core::id::{RecordId, SubjectKey};
 
 use super::convert::{Columns, count};
 use super::session::Tenancy;
@@ -92,7 +94,12 @@ impl Tenancy<'_> {
 
     /// Lets every decision that was made about the subject go stale.
     pub(super) fn moved(&self, subject: &Subject) -> Result<(), StoreError> {
-        self.update_subject(subject, &moved(&self.tenant, subject, &subject.flagged_by)?)
+        self.moved_with(subject, &subject.flagged_by)
+    }
+
+    /// The same; these records hide it from then on.
+    pub(super) fn moved_with(&self, subject: &Subject, flagged_by: &BTreeSet<RecordId>) -> Result<(), StoreError> {
+        self.update_subject(subject, &moved(&self.tenant, subject, flagged_by)?)
     }
 
     pub(super) fn update_subject(&self, subject: &Subject, flags: &[u8]) -> Result<(), StoreError> {

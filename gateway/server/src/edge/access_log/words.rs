@@ -250,6 +250,7 @@ fn action(action: Action) -> Bilingual {
         | Action::CrlPublished
         | Action::ExchangeRefused
         | Action::PeerRefused
+        | Action::RecordsPurged
         | Action::RegistryImported
         | Action::RejectionsReturned
         | Action::SelfTestEnded => Bilingual::new("ハブの運用", "running of the hub"),

@@ -140,6 +140,8 @@ CREATE TABLE exchange_rows (
     PRIMARY KEY (sender, exchange, number)
 ) PARTITION BY HASH (sender);
 CREATE INDEX exchange_rows_refused ON exchange_rows (sender, exchange, number) WHERE state = 'refused';
+-- Sources of refused rows are kept for a while only.
+CREATE INDEX exchange_rows_sealed ON exchange_rows (tenant, exchange, number) WHERE sealed IS NOT NULL;
 
 CREATE TABLE waiting_rows (
     tenant   TEXT COLLATE "C" NOT NULL,
@@ -168,7 +170,7 @@ CREATE TABLE deliveries (
     ordinal      BIGINT NOT NULL,
     subject      TEXT COLLATE "C" NOT NULL,
     channel      TEXT COLLATE "C" NOT NULL,
-    -- The place in the subject's line on the channel, dense from 0.
+    -- The place in the subject's line on the channel: one more than the last that is there.
     place        BIGINT NOT NULL,
     record       TEXT COLLATE "C" NOT NULL,
     version      BIGINT NOT NULL,
@@ -191,6 +193,8 @@ CREATE INDEX deliveries_unsettled ON deliveries (tenant, subject, channel, place
 CREATE INDEX deliveries_by_batch ON deliveries (tenant, batch) WHERE batch IS NOT NULL;
 CREATE INDEX deliveries_by_row ON deliveries (tenant, exchange, number);
 CREATE INDEX deliveries_by_state ON deliveries (tenant, state, ordinal);
+-- They go with the version that they carry.
+CREATE INDEX deliveries_by_record ON deliveries (tenant, record, version);
 CREATE INDEX deliveries_by_age ON deliveries (tenant, ordinal);
 
 CREATE TABLE audit_leaves (
