@@ -188,6 +188,10 @@ pub async fn leaves_are_found_by_whom_they_tell_of(store: Shared) {
         }
         let of_city = found(&store, &aoi(), &LeavesOf::Participant(city()), 20_000).await;
         assert_eq!(of_city, (0..count).rev().filter(|n| n % 2 == 1).collect::<Vec<_>>(), "{when}");
+        for limit in [7_000, 70_000, 70_001] {
+            let all = found(&store, &aoi(), &LeavesOf::Everybody, limit).await;
+            assert_eq!(all, (0..count).rev().collect::<Vec<_>>(), "{when}, by {limit}");
+        }
         assert!(found(&store, &aoi(), &LeavesOf::Subject(subject(7)), 9).await.is_empty(), "{when}");
         assert_eq!(found(&store, &kita(), &LeavesOf::Subject(subject(1)), 9).await, [1], "{when}");
     };
@@ -200,7 +204,9 @@ pub async fn leaves_are_found_by_whom_they_tell_of(store: Shared) {
     holds("all are indexed that can be").await;
     let nowhere = TenantId::parse("nowhere").unwrap();
     assert!(!store.index_leaves(&nowhere).await.unwrap());
-    assert!(found(&store, &nowhere, &LeavesOf::Subject(subject(1)), 9).await.is_empty());
+    for of in [LeavesOf::Everybody, LeavesOf::Subject(subject(1))] {
+        assert!(found(&store, &nowhere, &of, 9).await.is_empty());
+    }
 }
 
 /// Only who knows the head that was cosigned last replaces it, and the hub's log has an event of it.
