@@ -52,6 +52,10 @@ pub(in crate::edge) async fn search(
     // One leaf, wherever the events come from: in the municipality's own log, or in the hub's.
     let mut event = call.event(Action::LogRead, EventOutcome::Done);
     event.reason = Some(search.reason());
+    // Whoever looks through what was done with one person's data is told of to that person.
+    if let (Some(_), LeavesOf::Subject(subject)) = (&own, search.narrowed()) {
+        event.subject = Some(subject);
+    }
     let note = Note { events: vec![event], rests_on: Vec::new(), directive: None };
     gateway.store.note(&own.unwrap_or_else(TenantId::hub), note).await?;
     Ok(bundle(&search, page))

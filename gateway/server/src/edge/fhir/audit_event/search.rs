@@ -6,6 +6,7 @@ use jiff::civil::Date;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tsunagi_core::id::{DeliveryId, DirectiveId, ExchangeId, ParticipantId, RecordId, SubjectKey, TenantId};
+use tsunagi_core::my_number;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Registry;
 use tsunagi_store::LeavesOf;
@@ -84,8 +85,9 @@ impl Search {
                     search.wanted.push(Wanted::Entity(named));
                 }
                 "date" => {
-                    search.wanted.push(date(&value).ok_or_else(|| bad("date"))?);
-                    search.said.push(("date", value.replace(' ', "+")));
+                    let (wanted, said) = date(&value).ok_or_else(|| bad("date"))?;
+                    search.wanted.push(wanted);
+                    search.said.push(("date", said));
                 }
                 "outcome" => {
                     let codes = all(&value, outcome).ok_or_else(|| bad("outcome"))?;
@@ -105,9 +107,13 @@ impl Search {
         self.said.push((name, values.join(",")));
     }
 
-    /// The reason of the leaf that keeps it.
+    /// The reason of the leaf that keeps it. A mark in which somebody's number could be hidden is left out.
     pub(super) fn reason(&self) -> String {
-        format!("{SEARCHED}{}", self.text())
+        let kept = |(name, value): &(&str, String)| {
+            let value = if my_number::stands_in(value) { "?" } else { value };
+            format!("{name}={}", utf8_percent_encode(value, KEPT))
+        };
+        format!("{SEARCHED}{}", self.said.iter().map(kept).collect::<Vec<_>>().join("&"))
     }
 
     /// The search as it was understood.
@@ -225,13 +231,14 @@ fn outcome(text: &str) -> Option<&'static str> {
     ["0", "4", "8", "12"].into_iter().find(|known| *known == code)
 }
 
-/// A prefix and a date or a moment. A date stands for all of its day in Japan, a month or a year for all of it.
-fn date(text: &str) -> Option<Wanted> {
+/// A prefix and a date or a moment, and how it is spelled. A date stands for all of its day in Japan, a month or a year for
+/// all of it.
+fn date(text: &str) -> Option<(Wanted, String)> {
     let (prefix, value) = match text.get(..2) {
         Some(prefix @ ("eq" | "ge" | "gt" | "le" | "lt")) => (prefix, text.get(2..)?),
         _ => ("eq", text),
     };
-    let (start, end) = span(value)?;
+    let (start, end, said) = span(value)?;
     let (from, before) = match prefix {
         "ge" => (Some(start), None),
         "gt" => (Some(end), None),
@@ -239,28 +246,25 @@ fn date(text: &str) -> Option<Wanted> {
         "lt" => (None, Some(start)),
         _ => (Some(start), Some(end)),
     };
-    Some(Wanted::Date { from, before })
+    Some((Wanted::Date { from, before }, format!("{prefix}{said}")))
 }
 
-fn span(text: &str) -> Option<(Timestamp, Timestamp)> {
-    let whole = |first: Date, length: jiff::Span| {
-        Some((start_in_japan(first)?, start_in_japan(first.checked_add(length).ok()?)?))
-    };
-    let digits = |part: &str| part.parse::<i8>().ok();
-    match (text.len(), text.get(4..5)) {
-        (4, _) => whole(Date::new(text.parse().ok()?, 1, 1).ok()?, jiff::Span::new().years(1)),
-        (7, Some("-")) => {
-            let first = Date::new(text.get(..4)?.parse().ok()?, digits(text.get(5..)?)?, 1).ok()?;
-            whole(first, jiff::Span::new().months(1))
-        }
-        (10, Some("-")) => whole(text.parse().ok()?, jiff::Span::new().days(1)),
+fn span(text: &str) -> Option<(Timestamp, Timestamp, String)> {
+    let (first, length) = match text.len() {
+        4 => (format!("{text}-01-01"), jiff::Span::new().years(1)),
+        7 => (format!("{text}-01"), jiff::Span::new().months(1)),
+        10 => (text.to_owned(), jiff::Span::new().days(1)),
         _ => {
             // In a query string a plus sign that was not encoded has become a space.
             let start: Timestamp = text.replace(' ', "+").parse().ok()?;
             let length = if text.contains('.') { 1 } else { 1_000 };
-            Some((start, start.checked_add(jiff::SignedDuration::from_millis(length)).ok()?))
+            let end = start.checked_add(jiff::SignedDuration::from_millis(length)).ok()?;
+            let digits = if text.contains('.') { 3 } else { 0 };
+            return Some((start, end, format!("{start:.digits$}")));
         }
-    }
+    };
+    let first: Date = first.parse().ok()?;
+    Some((start_in_japan(first)?, start_in_japan(first.checked_add(length).ok()?)?, text.to_owned()))
 }
 
 #[cfg(test)]
@@ -294,6 +298,9 @@ mod tests {
         let two = parsed("date=ge2026-04-01&date=lt2026-05-01").unwrap();
         assert!(two.wants(at("2026-04-30T14:59:59Z"), &event) && !two.wants(at("2026-04-30T15:00:00Z"), &event));
         assert_eq!(two.text(), "date=ge2026-04-01&date=lt2026-05-01");
+        // A moment is spelled by the hub, whatever stands beside it.
+        let moment = parsed("date=le2026-04-01T00:00:00%2B09:00[Asia/Tokyo]").unwrap();
+        assert_eq!(moment.text(), "date=le2026-03-31T15:00:00Z");
     }
 
     #[test]
@@ -314,6 +321,7 @@ mod tests {
             let text = format!("entity=urn:tsunagi:record%7C{id}&agent=urn:tsunagi:participant%7Chub&outcome=0%2C8");
             assert_eq!(search.text(), text);
             assert_eq!(search.url(None), format!("/fhir/AuditEvent?{text}&_count=7"));
+            assert_eq!(search.reason(), format!("search:{text}"));
             // What is written is read again.
             assert_eq!(parsed(&search.text()).unwrap().text(), text);
         }
