@@ -88,7 +88,9 @@ fn slice_of(event: &Value, items: &[Value], name: &str) -> (usize, Vec<String>) 
     for item in &found {
         for member in list(&rule["has"]).iter().map(text) {
             let value = item.pointer(&format!("/{member}"));
-            if value.is_none_or(|value| value.is_null() || *value == "" || value.as_object().is_some_and(|o| o.is_empty())) {
+            if value
+                .is_none_or(|value| value.is_null() || *value == "" || value.as_object().is_some_and(|o| o.is_empty()))
+            {
                 wrong.push(format!("no {member}"));
             }
         }

@@ -58,7 +58,8 @@ async fn what_was_done_over_the_wire_is_read_back_by_its_profile() {
 
     // The citizen denies; a consent decides against the hospital.
     link(&city, &person, "herself").await;
-    let deny = json!({ "effect": "deny", "recipient": { "participant": "hospital-oita" }, "kinds": ["subsidy_entitlement"] });
+    let deny =
+        json!({ "effect": "deny", "recipient": { "participant": "hospital-oita" }, "kinds": ["subsidy_entitlement"] });
     let given = as_citizen(&hub, "herself", Method::POST, "/app/v1/consents", deny).await.expect(201);
     done.push(("consent, by an app", given.exchange().to_owned(), &["PatientCreate"]));
     let reply = hospital.post(ELIGIBILITY, &eligibility(&person.joined(), None)).await.expect(404);
@@ -99,7 +100,9 @@ async fn what_was_done_over_the_wire_is_read_back_by_its_profile() {
             expected.push("PrivacyDisclosure.Source");
         }
         assert_eq!(of_city.get(exchange).map_or(&[][..], Vec::as_slice), expected, "{what}");
-        if ["create, by a hospital", "read", "query", "operation, consent permits", "row that waits", "consent"].contains(what) {
+        if ["create, by a hospital", "read", "query", "operation, consent permits", "row that waits", "consent"]
+            .contains(what)
+        {
             assert_eq!(of_hospital.get(exchange).map_or(&[][..], Vec::as_slice), *profiles, "{what}, to the hospital");
         } else {
             assert_eq!(of_hospital.get(exchange), None, "{what}, to the hospital");

@@ -65,7 +65,11 @@ fn rows() -> Vec<(Action, With, &'static [&'static str])> {
         (Action::RecordAccepted, hospital(), &["PatientCreate", "PrivacyDisclosure.Recipient"]),
         (Action::RecordAccepted, city(), &["PatientCreate"]),
         (Action::RecordAccepted, With { version: Some(2), ..city() }, &["PatientUpdate"]),
-        (Action::RecordAccepted, With { version: Some(2), ..hospital() }, &["PatientUpdate", "PrivacyDisclosure.Recipient"]),
+        (
+            Action::RecordAccepted,
+            With { version: Some(2), ..hospital() },
+            &["PatientUpdate", "PrivacyDisclosure.Recipient"],
+        ),
         (Action::RecordWaiting, With { subject: false, version: None, ..hospital() }, &["Create"]),
         (Action::RecordRefused, With { denied: true, subject: false, version: None, ..hospital() }, &["-"]),
         (Action::DirectiveRecorded, With { version: None, directive: true, ..app() }, &["PatientCreate"]),
@@ -80,7 +84,11 @@ fn rows() -> Vec<(Action, With, &'static [&'static str])> {
             &["PatientRead", "PrivacyDisclosure.Source"],
         ),
         (Action::LookupAnswered, With { interaction: Some(Interaction::Read), ..city() }, &["PatientRead"]),
-        (Action::LookupAnswered, With { interaction: search, ..hospital() }, &["PatientQuery", "PrivacyDisclosure.Source"]),
+        (
+            Action::LookupAnswered,
+            With { interaction: search, ..hospital() },
+            &["PatientQuery", "PrivacyDisclosure.Source"],
+        ),
         (Action::LookupAnswered, With { interaction: search, ..city() }, &["PatientQuery"]),
         (
             Action::LookupAnswered,
@@ -94,7 +102,11 @@ fn rows() -> Vec<(Action, With, &'static [&'static str])> {
         ),
         (Action::LookupAnswered, With { interaction: search, version: None, ..hospital() }, &["PatientQuery"]),
         (Action::LookupAnswered, With { interaction: search, subject: false, version: None, ..hospital() }, &["Query"]),
-        (Action::RequestAnswered, With { by: "city-hakodate", ..hospital() }, &["PatientQuery", "PrivacyDisclosure.Source"]),
+        (
+            Action::RequestAnswered,
+            With { by: "city-hakodate", ..hospital() },
+            &["PatientQuery", "PrivacyDisclosure.Source"],
+        ),
         (Action::RequestMade, With { subject: false, version: None, ..city() }, &["-"]),
         (Action::LogRead, With { subject: false, version: None, ..city() }, &["Query"]),
         (Action::LogRead, With { version: None, ..app() }, &["PatientQuery"]),
@@ -140,7 +152,13 @@ async fn each_kind_of_leaf_becomes_what_its_row_says() {
         claimed.extend(names.into_iter().filter(|name| *name != "-").map(str::to_owned));
         for event in &own {
             assert_eq!(faults_of(event), Vec::<String>::new());
-            let outcome = if with.denied { "4" } else if with.failed { "8" } else { "0" };
+            let outcome = if with.denied {
+                "4"
+            } else if with.failed {
+                "8"
+            } else {
+                "0"
+            };
             assert_eq!(event["outcome"], outcome, "{action:?}");
             let by = if with.by.is_empty() { "hub" } else { with.by };
             assert!(named(event, "agent", "who").iter().any(|who| who == by), "{action:?}: {event}");
@@ -154,7 +172,8 @@ async fn each_kind_of_leaf_becomes_what_its_row_says() {
     let resources = statement["rest"][0]["resource"].as_array().unwrap();
     let of_log = resources.iter().find(|resource| resource["type"] == "AuditEvent").unwrap();
     let supported = of_log["supportedProfile"].as_array().unwrap().iter();
-    let supported: BTreeSet<_> = supported.map(|url| url.as_str().unwrap().rsplit_once("BasicAudit.").unwrap().1.to_owned()).collect();
+    let supported: BTreeSet<_> =
+        supported.map(|url| url.as_str().unwrap().rsplit_once("BasicAudit.").unwrap().1.to_owned()).collect();
     assert_eq!(supported, claimed);
     let parameters: Vec<_> = of_log["searchParam"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
     assert_eq!(parameters, ["agent", "date", "entity", "outcome"]);
@@ -186,12 +205,17 @@ async fn an_event_that_is_not_what_it_claims_is_found() {
         spoil(&|event| event["type"]["code"] = json!("110100"));
         spoil(&|event| event["subtype"][0]["code"] = json!("x"));
         spoil(&|event| event["action"] = json!("X"));
-        spoil(&|event| event["meta"]["profile"][0] = json!(format!("{}x", event["meta"]["profile"][0].as_str().unwrap())));
+        spoil(&|event| {
+            event["meta"]["profile"][0] = json!(format!("{}x", event["meta"]["profile"][0].as_str().unwrap()))
+        });
         for (list, member) in [("agent", "who"), ("entity", "type")] {
             for at in 0..event[list].as_array().unwrap().len() {
-                // The exchange and the custodian may be left out of any.
+                // The exchange and the custodian may be left out of any, and what was handed over of a disclosure.
                 let item = &event[list][at];
-                let is_free = item["type"]["code"] == "XrequestId" || item["type"]["coding"][0]["code"] == "159541003";
+                let is_disclosed = profile_of(event).unwrap().starts_with("Privacy") && item["type"]["code"] == "2";
+                let is_free = is_disclosed
+                    || item["type"]["code"] == "XrequestId"
+                    || item["type"]["coding"][0]["code"] == "159541003";
                 if !is_free {
                     spoil(&|event| drop(event[list].as_array_mut().unwrap().remove(at)));
                     spoil(&|event| drop(event[list][at].as_object_mut().unwrap().remove(member)));

@@ -77,7 +77,11 @@ pub(super) fn attempts(canaries: &[Canary], clause: &Clause, clock: &Clock) -> V
         get("/fhir/ImmunizationRecommendation", format!("/fhir/ImmunizationRecommendation?{who}"), anybody_either),
         get("/fhir/AuditEvent", "/fhir/AuditEvent?_count=200".to_owned(), reads),
         get("/fhir/AuditEvent", "/fhir/AuditEvent?outcome=4".to_owned(), anybody_either),
-        get("/fhir/AuditEvent", "/fhir/AuditEvent?_page=self-test-a/1000/0,self-test-b/1000/0".to_owned(), anybody_either),
+        get(
+            "/fhir/AuditEvent",
+            "/fhir/AuditEvent?_page=self-test-a/1000/0,self-test-b/1000/0".to_owned(),
+            anybody_either,
+        ),
         get("/app/v1/records", "/app/v1/records".to_owned(), is_app),
         get("/app/v1/consents", "/app/v1/consents".to_owned(), is_app),
         get("/app/v1/access-log", "/app/v1/access-log".to_owned(), app_either),

@@ -73,15 +73,11 @@ fn logs(registry: &Registry, call: &Call, own: Option<&TenantId>, search: &Searc
     };
     let mut logs = vec![party(TenantId::hub())];
     match own {
-        Some(own) => logs.push(Log {
-            tenant: own.clone(),
-            of: search.narrowed(),
-            view: View::Controller,
-            subject: None,
-        }),
+        Some(own) => {
+            logs.push(Log { tenant: own.clone(), of: search.narrowed(), view: View::Controller, subject: None })
+        }
         None => {
-            let channels = registry.channels().filter(|channel| channel.participant == *id);
-            let tenants: BTreeSet<&TenantId> = channels.map(|channel| &channel.tenant).collect();
+            let tenants: BTreeSet<&TenantId> = registry.channels_of(id).map(|channel| &channel.tenant).collect();
             logs.extend(tenants.into_iter().cloned().map(party));
         }
     }

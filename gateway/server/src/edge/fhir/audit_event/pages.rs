@@ -74,6 +74,7 @@ struct Stream {
     next: Option<u64>,
     /// How many events of the first leaf are told already, by the index it has.
     passed: Option<(u64, usize)>,
+    is_begun: bool,
 }
 
 impl Stream {
@@ -85,7 +86,7 @@ impl Stream {
                 Some((below, passed)) => (Some(*below), below.checked_sub(1).map(|index| (index, *passed))),
             },
         };
-        Self { log, leaves: VecDeque::new(), next, passed }
+        Self { log, leaves: VecDeque::new(), next, passed, is_begun: false }
     }
 
     /// Reads on, if there is nothing left of what was read; gives how many leaves came.
@@ -93,6 +94,7 @@ impl Stream {
         let Some(below) = self.next.filter(|_| self.leaves.is_empty()) else { return Ok(0) };
         let page = store.leaves_of(&self.log.tenant, &self.log.of, below, PIECE).await?;
         self.next = page.next;
+        self.is_begun = true;
         for leaf in page.leaves {
             let event: AuditEvent = serde_json::from_slice(&leaf.bytes).map_err(|_| {
                 StoreError::Corrupt(format!("leaf {} of {} cannot be read", leaf.index, self.log.tenant))
@@ -128,7 +130,8 @@ pub(super) async fn read(
     let mut looked_through = 0;
     while resources.len() < limit {
         for stream in &mut streams {
-            while stream.is_unread() && looked_through < LOOKED_THROUGH {
+            // Each is begun, however many there are: a page that got nowhere would be its own next one.
+            while stream.is_unread() && (!stream.is_begun || looked_through < LOOKED_THROUGH) {
                 looked_through += stream.fill(store).await?;
             }
         }
@@ -150,8 +153,7 @@ pub(super) async fn read(
             stream.leaves.pop_front();
         }
     }
-    let rest: BTreeMap<_, _> =
-        streams.iter().filter_map(|stream| Some((stream.log.name(), stream.place()?))).collect();
+    let rest: BTreeMap<_, _> = streams.iter().filter_map(|stream| Some((stream.log.name(), stream.place()?))).collect();
     Ok(Page { resources, next: (!rest.is_empty()).then_some(Place(rest)) })
 }
 

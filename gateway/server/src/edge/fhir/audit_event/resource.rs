@@ -303,10 +303,13 @@ impl Writer<'_> {
             add("class", Some(class.to_string()));
         }
         for basis in &event.bases {
-            add("basis", match basis {
-                Basis::Directive { rule, .. } => Some(rule.clone()),
-                Basis::Statute { clause, rule } => Some(format!("{rule}: {clause}")),
-            });
+            add(
+                "basis",
+                match basis {
+                    Basis::Directive { rule, .. } => Some(rule.clone()),
+                    Basis::Statute { clause, rule } => Some(format!("{rule}: {clause}")),
+                },
+            );
         }
         add("denied-by", event.denied_by.clone());
         add("policy-version", event.policy_version.clone());
