@@ -27,6 +27,8 @@ async fn with_reads(people: &[Person]) -> (TestGateway, Partner, Partner) {
     (hub, city, hospital)
 }
 
+type Holds<'a> = &'a dyn Fn(&Value) -> bool;
+
 fn today() -> jiff::civil::Date {
     tsunagi_gateway::clock::Clock::system().today()
 }
@@ -175,7 +177,7 @@ async fn each_parameter_narrows_and_pages_join_to_the_same_whole() {
         let middle = times[times.len() / 2];
         let record =
             whole.iter().flat_map(|event| named(event, "entity", "what")).find(|id| id.starts_with("rc-")).unwrap();
-        let checks: [(String, &dyn Fn(&Value) -> bool); 5] = [
+        let checks: [(String, Holds<'_>); 5] = [
             ("outcome=4".to_owned(), &|event| event["outcome"] == "4"),
             ("agent=hospital-oita".to_owned(), &|event| {
                 named(event, "agent", "who").contains(&"hospital-oita".to_owned())

@@ -2,6 +2,7 @@
 //! log of its tenant; any other participant what it did itself; an app what its citizen did through it. That it was read is
 //! in the log before the answer leaves.
 
+mod entity;
 mod pages;
 pub(super) mod profile;
 mod resource;
