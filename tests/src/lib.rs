@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod allowed;
+mod balp;
 pub mod bulk;
 pub mod destination;
 pub mod faulty;
@@ -25,6 +26,7 @@ pub mod pki;
 pub mod process;
 mod scan;
 
+pub use balp::{balp_oracle, faults_of, profile_names, profile_of};
 pub use gateway::{ALL_PARTNERS, Pair, Setup, TestGateway};
 pub use invariants::check_invariants;
 pub use issuer::{AUDIENCE, ISSUER, TokenIssuer};
