@@ -47,6 +47,7 @@ impl SqliteStore {
         let conn = Connection::open(path)?;
         conn.busy_timeout(BUSY)?;
         conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+        migrate::refuse_unfinished(&conn)?;
         let common = Arc::new(Common::new(keyring));
         let readers = Readers::new(path.to_path_buf(), Arc::clone(&common));
         Self::start(conn, common, Some(Arc::new(readers)))
