@@ -3,7 +3,8 @@
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-use super::tables::Table;
+use super::tables::{Column, Table};
+use crate::error::StoreError;
 
 /// A row, column by column as its [`Table`] has them.
 pub(crate) type Row = Vec<Cell>;
@@ -19,6 +20,15 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
+    /// What a column holds.
+    pub(crate) fn of(column: &Column, found: Option<Self>) -> Result<Self, StoreError> {
+        match found {
+            Some(cell) => Ok(cell),
+            None if column.is_optional => Ok(Self::Empty),
+            None => Err(StoreError::Corrupt(format!("there is nothing in column {}", column.name))),
+        }
+    }
+
     /// How many bytes it takes, where that is more than a few.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -182,10 +182,10 @@ impl Side for CopyServer {
             conditions.push(format!("{column} = $1"));
         }
         if !behind.is_empty() {
-            let first = parameters.len() + 1;
+            let columns = table.places(key).into_iter().filter_map(|place| table.columns.get(place));
+            let places = columns.zip(parameters.len() + 1..).map(|(column, place)| format!("${place}::{}", word(column.kind)));
+            conditions.push(format!("({}) > ({})", key.join(", "), places.collect::<Vec<_>>().join(", ")));
             parameters.extend(behind.iter().map(parameter));
-            let places = (first..=parameters.len()).map(|place| format!("${place}")).collect::<Vec<_>>();
-            conditions.push(format!("({}) > ({})", key.join(", "), places.join(", ")));
         }
         let found = self.ask(scope, &sql_of_page(table, key, &conditions, limit), &parameters).await?;
         found
@@ -316,10 +316,10 @@ fn sql_of_page(table: &Table, key: &[&str], conditions: &[String], limit: i64) -
     let order = if key.is_empty() { String::new() } else { format!("ORDER BY {}", key.join(", ")) };
     format!(
         "SELECT {shown} FROM (
-             SELECT {names}, sum(size) OVER ({order}) - size AS before FROM (
-                 SELECT {names}, {size} AS size FROM {} WHERE {condition} {order} LIMIT {limit}
+             SELECT {names}, sum(row_bytes) OVER ({order}) - row_bytes AS bytes_before FROM (
+                 SELECT {names}, {size} AS row_bytes FROM {} WHERE {condition} {order} LIMIT {limit}
              ) AS page
-         ) AS page WHERE before < {PAGE_BYTES} {order}",
+         ) AS page WHERE bytes_before < {PAGE_BYTES} {order}",
         table.name
     )
 }
@@ -341,15 +341,7 @@ fn by_tenant<'r>(table: &Table, rows: &'r [Row]) -> BTreeMap<&'r str, Vec<&'r Ro
 /// One statement for many rows: a list for each column.
 async fn insert(tx: &Tx, table: &Table, rows: &[&Row]) -> Result<(), StoreError> {
     let names = table.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ");
-    let lists = table.columns.iter().enumerate().map(|(place, column)| {
-        let kind = match column.kind {
-            Kind::Bool => "boolean",
-            Kind::Bytes => "bytea",
-            Kind::Int => "bigint",
-            Kind::Text => "text",
-        };
-        format!("${}::{kind}[]", place + 1)
-    });
+    let lists = table.columns.iter().zip(1..).map(|(column, place)| format!("${place}::{}[]", word(column.kind)));
     let lists = lists.collect::<Vec<_>>().join(", ");
     let sql = format!("INSERT INTO {} ({names}) SELECT * FROM unnest({lists})", table.name);
     let columns: Vec<Box<dyn ToSql + Sync + '_>> = table
@@ -363,6 +355,15 @@ async fn insert(tx: &Tx, table: &Table, rows: &[&Row]) -> Result<(), StoreError>
         .collect();
     let parameters: Vec<&(dyn ToSql + Sync)> = columns.iter().map(AsRef::as_ref).collect();
     tx.execute(&sql, &parameters).await.map(drop)
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "boolean",
+        Kind::Bytes => "bytea",
+        Kind::Int => "bigint",
+        Kind::Text => "text",
+    }
 }
 
 fn list<'c>(kind: Kind, cells: impl Iterator<Item = &'c Cell>) -> Box<dyn ToSql + Sync + 'c> {
@@ -396,7 +397,7 @@ fn cell(row: &tokio_postgres::Row, place: usize, column: &Column) -> Result<Cell
         Kind::Int => row.of::<Option<i64>>(place)?.map(Cell::Int),
         Kind::Text => row.of::<Option<String>>(place)?.map(Cell::Text),
     };
-    Ok(cell.unwrap_or(Cell::Empty))
+    Cell::of(column, cell)
 }
 
 /// How long a statement of a copy may take.

@@ -1,7 +1,7 @@
 //! A file to copy from, or to. It is locked for this alone: neither a hub nor a command can open it meanwhile.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use crate::keys::Keyring;
 
 /// The file.
 pub(crate) struct CopyFile {
+    path: PathBuf,
     conn: Connection,
     common: Arc<Common>,
 }
@@ -66,7 +67,7 @@ impl CopyFile {
             _ => CopyFault::Store(error.into()),
         })?;
         prepare_once(&conn).map_err(CopyFault::Store)?;
-        Ok(Self { conn, common: Arc::new(Common::new(keyring)) })
+        Ok(Self { path: path.to_owned(), conn, common: Arc::new(Common::new(keyring)) })
     }
 }
 
@@ -205,7 +206,10 @@ impl Destination for CopyFile {
         public_key: &[u8; 32],
         told: &Told<'_>,
     ) -> Result<Vec<Verdict>, StoreError> {
-        let store = SqliteStore::start(self.conn, self.common, None)?;
+        let Self { path, conn, common } = *self;
+        // A store has several connections. The mark still keeps everybody else out.
+        drop(conn);
+        let store = SqliteStore::open_unfinished(&path, common)?;
         let verdicts = verify_all(&store, public_key, told).await?;
         if verdicts.iter().all(|verdict| verdict.fault.is_none()) {
             store.write(|session| Ok(session.conn.execute_batch("DROP TABLE unfinished_copy")?)).await?;
@@ -226,14 +230,14 @@ impl ToSql for Cell {
     }
 }
 
-fn cell(row: &rusqlite::Row<'_>, place: usize, column: &Column) -> rusqlite::Result<Cell> {
+fn cell(row: &rusqlite::Row<'_>, place: usize, column: &Column) -> Result<Cell, StoreError> {
     let cell = match column.kind {
         Kind::Bool => row.get::<_, Option<bool>>(place)?.map(Cell::Bool),
         Kind::Bytes => row.get::<_, Option<Vec<u8>>>(place)?.map(Cell::Bytes),
         Kind::Int => row.get::<_, Option<i64>>(place)?.map(Cell::Int),
         Kind::Text => row.get::<_, Option<String>>(place)?.map(Cell::Text),
     };
-    Ok(cell.unwrap_or(Cell::Empty))
+    Cell::of(column, cell)
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

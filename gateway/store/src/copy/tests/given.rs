@@ -2,7 +2,7 @@
 
 use tsunagi_core::coverage::Coverage;
 use tsunagi_core::exchange::DeliveryState;
-use tsunagi_core::id::TenantId;
+use tsunagi_core::id::{LayoutId, TenantId};
 use tsunagi_core::registry::{Participant, RegistryEntries, Role};
 
 use crate::contract::given::*;
@@ -39,7 +39,7 @@ async fn of_tenant(store: &Shared, tenant: &TenantId, first: u64) {
     let n = |n: u64| first + n;
     let waits = NewRecord { new_subject: None, identifiers: vec![recipient(9)], ..delivered(n(9), 9, "to-app") };
     let rows = vec![row(1, delivered(n(1), 1, "to-app")), refused(2, "x"), row(3, waits)];
-    let written = ExchangeHead { layout: Some("a/b".parse().unwrap()), charset: Some("cp932".to_owned()), ..keyed(n(1), "k") };
+    let written = ExchangeHead { layout: Some(LayoutId::parse("municipal_csv/vaccination_modern").unwrap()), charset: Some("cp932".to_owned()), ..keyed(n(1), "k") };
     durable(store.accept(tenant, whole(ExchangeHead { sender: sender(tenant), ..written }, rows)).await);
     let keep = async |n: u64, record: NewRecord| {
         durable(store.accept(tenant, whole(head(n), vec![row(1, record)])).await);
