@@ -75,7 +75,11 @@ async fn a_store_goes_to_a_server_and_back_and_hubs_go_on_with_it() {
             for config in ["server.toml", "back.toml"] {
                 let line = |line: &str| en(&hub, &format!("--config {config} {line}")).ended(0).json();
                 assert_eq!(line("audit verify --json"), verified, "{config}");
-                assert_eq!(line("exchanges list --json"), en(&hub, "exchanges list --json").ended(0).json(), "{config}");
+                assert_eq!(
+                    line("exchanges list --json"),
+                    en(&hub, "exchanges list --json").ended(0).json(),
+                    "{config}"
+                );
                 let list = format!("deliveries list --tenant oita --json");
                 assert_eq!(line(&list), en(&hub, &list).ended(0).json(), "{config}");
             }
@@ -123,7 +127,10 @@ fn a_copy_needs_the_same_keys_and_a_store_to_copy() {
         std::fs::write(one.join("keys/other.key"), "77".repeat(32)).unwrap();
         let text = std::fs::read_to_string(one.join("to.toml")).unwrap();
         let mut config: toml::Table = text.parse().unwrap();
-        config.insert("keys".to_owned(), toml::Table::from_iter([(format!("{key}_key_file"), "keys/other.key".into())]).into());
+        config.insert(
+            "keys".to_owned(),
+            toml::Table::from_iter([(format!("{key}_key_file"), "keys/other.key".into())]).into(),
+        );
         std::fs::write(one.join("wrong.toml"), config.to_string()).unwrap();
         let refused = en(&one, "store copy --to wrong.toml").ended(64);
         assert!(refused.err().contains(&format!("keys.{key}_key_file")), "{}", refused.err());

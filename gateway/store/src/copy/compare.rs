@@ -73,6 +73,10 @@ pub(super) async fn compare(
         }
     }
     let heads = destination.heads().await?;
-    let differs = source.heads.iter().find(|head| !heads.contains(head)).or(heads.iter().find(|head| !source.heads.contains(head)));
+    let differs = source
+        .heads
+        .iter()
+        .find(|head| !heads.contains(head))
+        .or(heads.iter().find(|head| !source.heads.contains(head)));
     differs.map_or(Ok(()), |head| Err(CopyFault::Differs(format!("log {}", head.tenant))))
 }

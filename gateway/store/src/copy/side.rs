@@ -49,11 +49,7 @@ pub(crate) trait Destination: Side {
     /// Writes rows and moves the mark on, in one transaction. `Stale` if the mark is not the one that is said.
     async fn put(&self, table: &Table, rows: &[Row], marks: (&str, &str)) -> Result<(), StoreError>;
     /// Verifies every log, and takes the mark away if they are all well.
-    async fn finish(
-        self: Box<Self>,
-        public_key: &[u8; 32],
-        told: &Told<'_>,
-    ) -> Result<Vec<Verdict>, StoreError>;
+    async fn finish(self: Box<Self>, public_key: &[u8; 32], told: &Told<'_>) -> Result<Vec<Verdict>, StoreError>;
 }
 
 /// Is told whose log is being verified, and how many leaves of all logs are done.

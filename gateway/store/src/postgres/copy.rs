@@ -183,7 +183,8 @@ impl Side for CopyServer {
         }
         if !behind.is_empty() {
             let columns = table.places(key).into_iter().filter_map(|place| table.columns.get(place));
-            let places = columns.zip(parameters.len() + 1..).map(|(column, place)| format!("${place}::{}", word(column.kind)));
+            let places =
+                columns.zip(parameters.len() + 1..).map(|(column, place)| format!("${place}::{}", word(column.kind)));
             conditions.push(format!("({}) > ({})", key.join(", "), places.collect::<Vec<_>>().join(", ")));
             parameters.extend(behind.iter().map(parameter));
         }
@@ -272,11 +273,7 @@ impl Destination for CopyServer {
         tx.end(done).await
     }
 
-    async fn finish(
-        self: Box<Self>,
-        public_key: &[u8; 32],
-        told: &Told<'_>,
-    ) -> Result<Vec<Verdict>, StoreError> {
+    async fn finish(self: Box<Self>, public_key: &[u8; 32], told: &Told<'_>) -> Result<Vec<Verdict>, StoreError> {
         // What was remembered is of a hub's key that is there no more.
         let Common { connections, keyring, .. } = self.common;
         let store = PostgresStore::on(Common::new(connections, keyring));
@@ -368,14 +365,18 @@ fn word(kind: Kind) -> &'static str {
 
 fn list<'c>(kind: Kind, cells: impl Iterator<Item = &'c Cell>) -> Box<dyn ToSql + Sync + 'c> {
     match kind {
-        Kind::Bool => Box::new(cells.map(|cell| if let Cell::Bool(v) = cell { Some(*v) } else { None }).collect::<Vec<_>>()),
-        Kind::Bytes => {
-            Box::new(cells.map(|cell| if let Cell::Bytes(v) = cell { Some(v.as_slice()) } else { None }).collect::<Vec<_>>())
+        Kind::Bool => {
+            Box::new(cells.map(|cell| if let Cell::Bool(v) = cell { Some(*v) } else { None }).collect::<Vec<_>>())
         }
-        Kind::Int => Box::new(cells.map(|cell| if let Cell::Int(v) = cell { Some(*v) } else { None }).collect::<Vec<_>>()),
-        Kind::Text => {
-            Box::new(cells.map(|cell| if let Cell::Text(v) = cell { Some(v.as_str()) } else { None }).collect::<Vec<_>>())
+        Kind::Bytes => Box::new(
+            cells.map(|cell| if let Cell::Bytes(v) = cell { Some(v.as_slice()) } else { None }).collect::<Vec<_>>(),
+        ),
+        Kind::Int => {
+            Box::new(cells.map(|cell| if let Cell::Int(v) = cell { Some(*v) } else { None }).collect::<Vec<_>>())
         }
+        Kind::Text => Box::new(
+            cells.map(|cell| if let Cell::Text(v) = cell { Some(v.as_str()) } else { None }).collect::<Vec<_>>(),
+        ),
     }
 }
 

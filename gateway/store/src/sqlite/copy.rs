@@ -88,8 +88,10 @@ impl Side for CopyFile {
     }
 
     async fn count(&self, table: &Table, _owner: Option<&str>) -> Result<u64, StoreError> {
-        let count: i64 =
-            self.conn.prepare_cached(&format!("SELECT count(*) FROM {}", table.name))?.query_row([], |row| row.get(0))?;
+        let count: i64 = self
+            .conn
+            .prepare_cached(&format!("SELECT count(*) FROM {}", table.name))?
+            .query_row([], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -121,8 +123,12 @@ impl Side for CopyFile {
         while bytes < PAGE_BYTES
             && let Some(row) = rows.next()?
         {
-            let row: Row =
-                table.columns.iter().enumerate().map(|(place, column)| cell(row, place, column)).collect::<Result<_, _>>()?;
+            let row: Row = table
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(place, column)| cell(row, place, column))
+                .collect::<Result<_, _>>()?;
             bytes += row.iter().map(Cell::bytes).sum::<usize>();
             page.push(row);
         }
@@ -201,11 +207,7 @@ impl Destination for CopyFile {
         Ok(tx.commit()?)
     }
 
-    async fn finish(
-        self: Box<Self>,
-        public_key: &[u8; 32],
-        told: &Told<'_>,
-    ) -> Result<Vec<Verdict>, StoreError> {
+    async fn finish(self: Box<Self>, public_key: &[u8; 32], told: &Told<'_>) -> Result<Vec<Verdict>, StoreError> {
         let Self { path, conn, common } = *self;
         // A store has several connections. The mark still keeps everybody else out.
         drop(conn);

@@ -13,7 +13,8 @@ pub(super) type Dump = BTreeMap<String, Vec<String>>;
 /// What a file holds.
 pub(super) fn of_file(path: &Path) -> Dump {
     let conn = Connection::open(path).unwrap();
-    let mut names = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
+    let mut names =
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     names.into_iter().filter(|name| name != "readiness").map(|name| (name.clone(), rows_of(&conn, &name))).collect()
 }

@@ -39,16 +39,33 @@ async fn of_tenant(store: &Shared, tenant: &TenantId, first: u64) {
     let n = |n: u64| first + n;
     let waits = NewRecord { new_subject: None, identifiers: vec![recipient(9)], ..delivered(n(9), 9, "to-app") };
     let rows = vec![row(1, delivered(n(1), 1, "to-app")), refused(2, "x"), row(3, waits)];
-    let written = ExchangeHead { layout: Some(LayoutId::parse("municipal_csv/vaccination_modern").unwrap()), charset: Some("cp932".to_owned()), ..keyed(n(1), "k") };
+    let written = ExchangeHead {
+        layout: Some(LayoutId::parse("municipal_csv/vaccination_modern").unwrap()),
+        charset: Some("cp932".to_owned()),
+        ..keyed(n(1), "k")
+    };
     durable(store.accept(tenant, whole(ExchangeHead { sender: sender(tenant), ..written }, rows)).await);
     let keep = async |n: u64, record: NewRecord| {
         durable(store.accept(tenant, whole(head(n), vec![row(1, record)])).await);
     };
     // A second version, one that hides its subject, one that was deleted.
-    keep(n(2), NewRecord { record: record("vaccination", "LOT-B"), id: record_id(n(2)), ..delivered(n(2), 1, "to-app") }).await;
+    keep(
+        n(2),
+        NewRecord { record: record("vaccination", "LOT-B"), id: record_id(n(2)), ..delivered(n(2), 1, "to-app") },
+    )
+    .await;
     keep(n(3), NewRecord { non_disclosure: Some(true), ..delivered(n(3), 3, "to-app") }).await;
     keep(n(4), delivered(n(4), 4, "to-app")).await;
-    keep(n(5), NewRecord { deleted: true, id: record_id(n(5)), business_key: vec![format!("document-{}", n(4))], ..delivered(n(5), 4, "to-app") }).await;
+    keep(
+        n(5),
+        NewRecord {
+            deleted: true,
+            id: record_id(n(5)),
+            business_key: vec![format!("document-{}", n(4))],
+            ..delivered(n(5), 4, "to-app")
+        },
+    )
+    .await;
     // One who is shredded, and deliveries in every state.
     keep(n(6), delivered(n(6), 6, "to-app")).await;
     for at in 10..15 {

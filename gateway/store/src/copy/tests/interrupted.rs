@@ -117,7 +117,8 @@ async fn a_source_that_has_moved_since_is_found() {
     let (first, last) = (folder.path().join("first.db"), folder.path().join("last.db"));
     fill(&At::File(&first).open().await).await;
     copy(1000, At::File(&first), At::Server(&place)).await.unwrap();
-    for (from, to) in [(At::Server(&place), At::File(&last)), (At::File(&first), At::File(&folder.path().join("b.db")))] {
+    for (from, to) in [(At::Server(&place), At::File(&last)), (At::File(&first), At::File(&folder.path().join("b.db")))]
+    {
         stop_at(20, from, to).await;
         let note = Note { events: vec![event(7)], rests_on: vec![], directive: None };
         from.open().await.note(&aoi(), note).await.unwrap();

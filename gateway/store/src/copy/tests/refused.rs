@@ -46,7 +46,10 @@ async fn an_unfinished_copy_is_finished_from_its_own_source_alone() {
         // What is not whole is nothing to copy from.
         let nowhere = folder.path().join("nowhere.db");
         let refused = copy(3, to, At::File(&nowhere)).await;
-        assert!(matches!(&refused, Err(CopyFault::Store(error)) if error.to_string().contains("unfinished")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(CopyFault::Store(error)) if error.to_string().contains("unfinished")),
+            "{refused:?}"
+        );
         assert!(!nowhere.exists());
         copy(3, At::File(&first), to).await.unwrap();
     }
@@ -96,6 +99,7 @@ async fn the_source_stands_still_meanwhile() {
     let opened = AtomicU64::new(0);
     let watch = |_: &Step<'_>| {
         let conn = rusqlite::Connection::open(&first).unwrap();
+        conn.busy_timeout(std::time::Duration::ZERO).unwrap();
         let error = conn.query_row("SELECT count(*) FROM records", [], |_| Ok(())).unwrap_err();
         assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy));
         opened.fetch_add(1, Ordering::Relaxed);

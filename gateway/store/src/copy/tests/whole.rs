@@ -20,7 +20,11 @@ async fn there_and_back_every_row_is_what_it_was() {
     drop(store);
     let before = dump::of_file(&first);
     for table in TABLES {
-        assert!(before.get(table.name).is_some_and(|rows| !rows.is_empty()), "{}: there is something to copy", table.name);
+        assert!(
+            before.get(table.name).is_some_and(|rows| !rows.is_empty()),
+            "{}: there is something to copy",
+            table.name
+        );
     }
 
     let there = copy(1000, At::File(&first), At::Server(&place)).await.unwrap();

@@ -57,7 +57,12 @@ async fn every_table_and_column_is_copied() {
 
         let indexes = client.query(&unique, &[&table.name]).await.unwrap();
         let indexes: Vec<Vec<String>> = indexes.iter().map(|row| row.get(0)).collect();
-        assert!(indexes.iter().any(|index| index == table.key), "{}: {:?} is none of {indexes:?}", table.name, table.key);
+        assert!(
+            indexes.iter().any(|index| index == table.key),
+            "{}: {:?} is none of {indexes:?}",
+            table.name,
+            table.key
+        );
         let wall = match table.wall {
             Wall::None => None,
             Wall::Sender => Some("sender"),

@@ -33,7 +33,8 @@ fn every_table_and_column_is_copied() {
     let path = folder.path().join("store.db");
     drop(tokio::runtime::Runtime::new().unwrap().block_on(async { open(&path) }));
     let conn = Connection::open(&path).unwrap();
-    let mut tables = conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
+    let mut tables =
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").unwrap();
     let found: BTreeSet<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let listed = TABLES.iter().map(|table| table.name).chain(NOT_COPIED).map(str::to_owned).collect();
     assert_eq!(found, listed, "a table is copied, or is no data");
