@@ -41,7 +41,8 @@ async fn fill(store: &Shared, records: u64) {
         let rows = (first..(first + 500).min(records)).map(|n| row(n - first + 1, delivered(n, n, "to-app"))).collect();
         store.accept(&tenant, whole(head(first), rows)).await.expect("kept");
     }
-    for tenant in store.logs().await.expect("logs") {
+    // Nothing was written to the hub's own.
+    for tenant in store.logs().await.expect("logs").into_iter().filter(|tenant| !tenant.is_hub()) {
         seal(store, &tenant, usize::MAX >> 1).await;
     }
 }

@@ -80,8 +80,11 @@ async fn a_store_goes_to_a_server_and_back_and_hubs_go_on_with_it() {
                     en(&hub, "exchanges list --json").ended(0).json(),
                     "{config}"
                 );
-                let list = format!("deliveries list --tenant oita --json");
-                assert_eq!(line(&list), en(&hub, &list).ended(0).json(), "{config}");
+                assert_eq!(
+                    line("deliveries list --json"),
+                    en(&hub, "deliveries list --json").ended(0).json(),
+                    "{config}"
+                );
             }
             // What is there stays.
             for (line, says) in [

@@ -31,9 +31,12 @@ pub(super) async fn run(context: &Context, to: &Path) -> Result<(), CommandFault
             "the two configurations have different keys for checkpoints (keys.checkpoint_key_file)",
         )));
     }
+    if read_key(&from.master_key_file)?.expose() != read_key(&to.master_key_file)?.expose() {
+        return Err(refused(output, CopyFault::OtherKey));
+    }
     // A folder is made for what is about to be there, and not for what is looked for.
     if let (None, Some(folder)) = (&to.postgres, to.store_path.parent())
-        && from.postgres.is_some() | from.store_path.exists()
+        && (from.postgres.is_some() || from.store_path.exists())
     {
         make_private_folder(folder)?;
     }
