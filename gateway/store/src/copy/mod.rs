@@ -13,7 +13,7 @@ mod row;
 mod run;
 mod side;
 pub(crate) mod tables;
-#[cfg(all(test, feature = "postgres", feature = "sqlite"))]
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -21,7 +21,7 @@ pub(super) fn of_file(path: &Path) -> Dump {
 
 fn rows_of(conn: &Connection, table: &str) -> Vec<String> {
     let mut select = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = select.column_names().map(str::to_owned).collect();
     let mut rows = select.query([]).unwrap();
     let mut found = Vec::new();
     while let Some(row) = rows.next().unwrap() {

@@ -1,4 +1,5 @@
 //! Copies between a file and a server.
+#![cfg(all(feature = "postgres", feature = "sqlite"))]
 
 mod dump;
 mod given;
