@@ -7,13 +7,14 @@ mod certs;
 mod data;
 mod hub;
 mod serve;
+mod store;
 
 use std::path::Path;
 
 use tsunagi_tests::process::{Ran, run};
 
 /// Every command that does something by itself.
-const COMMANDS: [&str; 40] = [
+const COMMANDS: [&str; 41] = [
     "audit export",
     "audit key",
     "audit proof",
@@ -53,6 +54,7 @@ const COMMANDS: [&str; 40] = [
     "schedules show",
     "self-test isolation",
     "serve",
+    "store copy",
     "subjects shred",
 ];
 

@@ -15,15 +15,7 @@ use crate::gateway::StartFault;
 
 /// Opens it. Says so where the server's own wall between tenants does not bind the configured role.
 pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Arc<dyn Storage>, StartFault> {
-    let server = Server {
-        url: config.url.clone(),
-        password: config.password_file.as_deref().map(password).transpose()?,
-        schema: None,
-        tls: config.root_ca_file.as_deref().map(tls).transpose()?,
-        connections: config.connections,
-        connect_timeout: config.connect_timeout,
-        timeout: config.timeout,
-    };
+    let server = server(config)?;
     let failed = |error: tsunagi_store::StoreError| StartFault(format!("store.postgres_url: {error}"));
     let store = PostgresStore::open(&server, keyring).await.map_err(failed)?;
     if store.sees_through_the_wall().await.map_err(failed)? {
@@ -32,6 +24,19 @@ pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Ar
         );
     }
     Ok(Arc::new(store))
+}
+
+/// The server, with what it takes to be let in.
+pub(crate) fn server(config: &PostgresConfig) -> Result<Server, StartFault> {
+    Ok(Server {
+        url: config.url.clone(),
+        password: config.password_file.as_deref().map(password).transpose()?,
+        schema: None,
+        tls: config.root_ca_file.as_deref().map(tls).transpose()?,
+        connections: config.connections,
+        connect_timeout: config.connect_timeout,
+        timeout: config.timeout,
+    })
 }
 
 fn password(path: &Path) -> Result<Sensitive<String>, StartFault> {

@@ -9,6 +9,7 @@ mod command;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod coordinator;
+pub mod copy;
 mod error;
 mod keys;
 #[cfg(feature = "postgres")]

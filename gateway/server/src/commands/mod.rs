@@ -94,7 +94,7 @@ enum Command {
     /// Why a decision came out as it did, and what it would be: explain, decide, what-if
     #[command(subcommand, after_help = "Example:\n  tsunagi consent explain ex-0199…")]
     Consent(consent::ConsentCommand),
-    /// What is stored: purge
+    /// What is stored: copy, purge
     #[command(subcommand, after_help = "Example:\n  tsunagi store purge --dry-run")]
     Store(store::StoreCommand),
     /// Subjects: shred
@@ -190,7 +190,12 @@ pub struct Context {
 impl Context {
     /// The configuration, with all its faults at once.
     pub fn config(&self) -> Result<Config, CommandFault> {
-        Config::load(self.config_file.as_deref(), std::env::vars()).map_err(|faults| {
+        self.config_of(self.config_file.as_deref())
+    }
+
+    /// The configuration that a file makes, in the same way.
+    fn config_of(&self, file: Option<&std::path::Path>) -> Result<Config, CommandFault> {
+        Config::load(file, std::env::vars()).map_err(|faults| {
             let lines: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.place, fault.reason)).collect();
             CommandFault::Usage(lines.join("\n"))
         })

@@ -1,5 +1,9 @@
 //! `tsunagi store`
 
+mod copy;
+
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -12,6 +16,14 @@ use crate::retention::Sweep;
 /// `tsunagi store …`
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
+    /// Copy the store to the empty place that another configuration names: from SQLite to PostgreSQL, or back. No hub may
+    /// run on either meanwhile; what was broken off is gone on with by the same command
+    #[command(after_help = "Example:\n  tsunagi --config tsunagi.toml store copy --to postgres.toml")]
+    Copy {
+        /// The configuration with which the hub is to run on the copy; with the same keys
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Remove what has been kept for as long as its kind says, tenant by tenant, beside a hub that runs
     #[command(after_help = "Example:\n  tsunagi store purge --dry-run")]
     Purge {
@@ -24,6 +36,7 @@ pub(super) enum StoreCommand {
 /// Runs the command.
 pub(super) async fn run(context: &Context, command: &StoreCommand) -> Result<(), CommandFault> {
     match command {
+        StoreCommand::Copy { to } => copy::run(context, to).await,
         StoreCommand::Purge { dry_run } => purge(context, *dry_run).await,
     }
 }

@@ -5,6 +5,7 @@ use tsunagi_core::id::TenantId;
 use super::columns::Columns;
 use super::pool::{Scope, Tx};
 use super::tenancy::{Common, Tenancy};
+use crate::copy::unfinished;
 use crate::error::StoreError;
 
 /// Each step once, in order; a step that was released is never changed. The second number is the oldest version whose
@@ -61,6 +62,17 @@ pub(super) async fn version(tx: &Tx) -> Result<i64, StoreError> {
         )));
     }
     Ok(found)
+}
+
+/// True if this is another store's copy, and not whole.
+pub(super) async fn is_unfinished(tx: &Tx) -> Result<bool, StoreError> {
+    let found = tx.one("SELECT to_regclass('unfinished_copy') IS NOT NULL", &[]).await?;
+    found.map_or(Ok(false), |row| row.of(0))
+}
+
+/// Refuses such a store: part of what it should know is not there yet.
+pub(super) async fn refuse_unfinished(tx: &Tx) -> Result<(), StoreError> {
+    if is_unfinished(tx).await? { Err(unfinished()) } else { Ok(()) }
 }
 
 /// Runs the steps that are missing. New tables get the hub's key at once, by which this store knows its master key from

@@ -11,6 +11,7 @@
 mod admin;
 mod audit;
 mod columns;
+mod copy;
 mod coverage;
 mod directives;
 mod exchanges;
@@ -35,5 +36,6 @@ mod tls;
 mod trail;
 mod witness;
 
+pub(crate) use copy::CopyServer;
 pub use pool::Server;
 pub use store::PostgresStore;

@@ -151,6 +151,12 @@ impl Tx {
         self.query("SELECT set_config('tsunagi.tenant', $1, true)", &[&tenant]).await.map(drop)
     }
 
+    /// From here on the transaction sees what another scope has.
+    pub(super) async fn show(&self, scope: Scope<'_>) -> Result<(), StoreError> {
+        let sql = "SELECT set_config('tsunagi.tenant', $1, true), set_config('tsunagi.senders', $2, true)";
+        self.query(sql, &[&scope.tenant, &scope.senders]).await.map(drop)
+    }
+
     /// Statements without parameters.
     pub(super) async fn run(&self, sql: &str) -> Result<(), StoreError> {
         Ok(self.client()?.batch_execute(sql).await?)

@@ -69,14 +69,21 @@ impl PostgresStore {
     /// [`StoreAdmin::migrate`]; tables that this release would misread, or that were made with another master key, are
     /// refused.
     pub async fn open(server: &Server, keyring: Keyring) -> Result<Self, StoreError> {
-        let common = Arc::new(Common::new(Connections::new(server)?, keyring));
-        let store = Self { group: Arc::new(Group::new(Arc::clone(&common))), common };
-        let version = read!(store, Scope::default(), tx => migrate::version(&tx))?;
+        let store = Self::on(Common::new(Connections::new(server)?, keyring));
+        let version = read!(store, Scope::default(), tx => async {
+            migrate::refuse_unfinished(&tx).await?;
+            migrate::version(&tx).await
+        })?;
         match version {
             0 => store.migrate().await?,
             _ => migrate::check_master_key(&store.common).await?,
         }
         Ok(store)
+    }
+
+    pub(super) fn on(common: Common) -> Self {
+        let common = Arc::new(common);
+        Self { group: Arc::new(Group::new(Arc::clone(&common))), common }
     }
 
     /// True if the server shows this role every tenant's rows whatever a transaction says: the second wall is then not
@@ -94,7 +101,6 @@ impl PostgresStore {
         self.group.commits()
     }
 
-    #[cfg(test)]
     pub(super) fn common(&self) -> &Common {
         &self.common
     }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension};
 use tsunagi_core::id::TenantId;
 
 use super::session::Session;
+use crate::copy::unfinished;
 use crate::error::StoreError;
 
 /// Each step once, in order; a step that was released is never changed.
@@ -42,6 +43,17 @@ pub(super) fn refuse_newer(conn: &Connection) -> Result<i64, StoreError> {
         )));
     }
     Ok(found)
+}
+
+/// True if this is another store's copy, and not whole.
+pub(super) fn is_unfinished(conn: &Connection) -> Result<bool, StoreError> {
+    let mut select = conn.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'unfinished_copy'")?;
+    Ok(select.exists([])?)
+}
+
+/// Refuses such a store: part of what it should know is not there yet.
+pub(super) fn refuse_unfinished(conn: &Connection) -> Result<(), StoreError> {
+    if is_unfinished(conn)? { Err(unfinished()) } else { Ok(()) }
 }
 
 /// Runs the steps that are missing. Has to be called inside a transaction. New tables get the hub's key at once, by

@@ -14,6 +14,7 @@ mod audit;
 mod changes;
 mod committer;
 mod convert;
+mod copy;
 mod coverage;
 mod directives;
 mod exchanges;
@@ -40,4 +41,5 @@ mod waiting;
 mod wal;
 mod witness;
 
+pub(crate) use copy::CopyFile;
 pub use store::SqliteStore;

@@ -44,12 +44,14 @@ impl SqliteStore {
     /// [`StoreAdmin::migrate`]; one that a newer release has written, or that was made with another master key, is
     /// refused.
     pub fn open(path: &Path, keyring: Keyring) -> Result<Self, StoreError> {
-        let conn = Connection::open(path)?;
-        conn.busy_timeout(BUSY)?;
-        conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
-        let common = Arc::new(Common::new(keyring));
-        let readers = Readers::new(path.to_path_buf(), Arc::clone(&common));
-        Self::start(conn, common, Some(Arc::new(readers)))
+        let conn = connect(path)?;
+        migrate::refuse_unfinished(&conn)?;
+        Self::with_readers(path, conn, Arc::new(Common::new(keyring)))
+    }
+
+    /// Opens a copy before it is said to be whole.
+    pub(super) fn open_unfinished(path: &Path, common: Arc<Common>) -> Result<Self, StoreError> {
+        Self::with_readers(path, connect(path)?, common)
     }
 
     /// Opens a store that ends with this value.
@@ -61,6 +63,11 @@ impl SqliteStore {
     /// the number of calls: they share transactions.
     pub fn commits(&self) -> u64 {
         self.committer.commits()
+    }
+
+    fn with_readers(path: &Path, conn: Connection, common: Arc<Common>) -> Result<Self, StoreError> {
+        let readers = Readers::new(path.to_path_buf(), Arc::clone(&common));
+        Self::start(conn, common, Some(Arc::new(readers)))
     }
 
     pub(super) fn start(
@@ -105,6 +112,13 @@ impl SqliteStore {
             None => self.committer.read(query).await,
         }
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    conn.busy_timeout(BUSY)?;
+    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")?;
+    Ok(conn)
 }
 
 impl std::fmt::Debug for SqliteStore {

@@ -1,3 +1,4 @@
+mod columns;
 mod faults;
 mod nodes;
 mod wall;

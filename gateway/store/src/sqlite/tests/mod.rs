@@ -1,3 +1,4 @@
+mod columns;
 mod commits;
 mod drafts;
 mod files;
