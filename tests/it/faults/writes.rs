@@ -3,109 +3,19 @@
 //! meant, once.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use http::Method;
-use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tsunagi_core::audit::Action;
-use tsunagi_core::exchange::{DeliveryState, DeliveryView};
-use tsunagi_gateway::gateway::Running;
-use tsunagi_store::{AuditLog, DeliveryFilter, Outbox};
-use tsunagi_tests::destination::Destination;
-use tsunagi_tests::faulty::{Failing, FaultyStore, Write};
-use tsunagi_tests::papers::{
-    HOSPITAL_OITA, OITA, Person, RECIPIENT_SYSTEM, consent, consent_of, eligibility, entitlement, immunization,
-    maternal_csv,
-};
-use tsunagi_tests::{ISSUER, Pair, Partner, Reply, Setup, TestGateway};
+use serde_json::json;
+use tsunagi_gateway::sealing::seal_all;
+use tsunagi_store::AuditLog;
+use tsunagi_tests::faulty::{Failing, Write};
+use tsunagi_tests::papers::{Person, consent, eligibility, entitlement, maternal_csv};
+use tsunagi_tests::{ISSUER, Setup};
 
-const REGISTRATION: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
-const FHIR: (&str, &str) = ("content-type", "application/fhir+json");
-const JSON: (&str, &str) = ("content-type", "application/json");
+use super::shaky::{FHIR, JSON, REGISTRATION, Shaky, assert_unavailable};
+use crate::receipts::assert_proved;
+
 const CITIZEN: &str = "guardian-7";
-
-/// Another child that the hub knows.
-const OTHER: usize = 90_000;
-
-/// A hub on a store that fails when it is told to, with a child that it knows.
-struct Shaky {
-    hub: TestGateway,
-    store: Arc<FaultyStore>,
-    failures: UnboundedReceiver<Write>,
-    child: Person,
-    hospital: Partner,
-    city: Partner,
-}
-
-impl Shaky {
-    async fn new(setup: Setup) -> Self {
-        let mut hub = setup.start().await;
-        let (store, failures) = FaultyStore::before(hub.store());
-        let (config, clock) = (hub.config.clone(), hub.clock.clone());
-        let running = Box::pin(Running::start_on(config, clock, store.clone())).await.unwrap();
-        std::mem::replace(&mut hub.running, running).drain().await;
-        let child = Person::number(0, hub.today());
-        let (hospital, city) = (hub.partner("hospital-oita"), hub.partner("city-oita"));
-        let rows = [entitlement(&child), entitlement(&Person::number(OTHER, hub.today()))];
-        city.post(REGISTRATION, &json!(rows)).await.expect(202);
-        Self { hub, store, failures, child, hospital, city }
-    }
-
-    /// The child's vaccination under a document number.
-    fn vaccination(&self, number: &str) -> Value {
-        immunization(&self.child, HOSPITAL_OITA, OITA, number, self.hub.today())
-    }
-
-    async fn report(&self, number: &str) -> Reply {
-        self.hospital.post("/fhir/Immunization", &self.vaccination(number)).await
-    }
-
-    /// Everything may be read by this hospital for an hour.
-    fn consent(&self) -> Value {
-        let now = self.hub.clock.now();
-        consent_of(&self.child.joined(), now, now + jiff::SignedDuration::from_hours(1))
-    }
-
-    async fn search(&self) -> Reply {
-        self.hospital
-            .get(&format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}|{}", self.child.joined()))
-            .await
-    }
-
-    async fn deliveries(&self) -> Vec<DeliveryView> {
-        let filter = DeliveryFilter { state: None, limit: 1_000 };
-        self.store.deliveries(&"oita".parse().unwrap(), &filter).await.unwrap()
-    }
-
-    /// How often a record was accepted, and how many records that made.
-    async fn accepted(&self) -> (usize, usize) {
-        let log = self.hub.log("oita").await;
-        let accepted: Vec<_> = log.events.iter().filter(|event| event.action == Action::RecordAccepted).collect();
-        let records: BTreeSet<_> = accepted.iter().flat_map(|event| &event.records).map(|(id, _)| id).collect();
-        (accepted.len(), records.len())
-    }
-
-    /// Lets time pass until whoever holds a lease has lost it.
-    fn let_leases_end(&self) {
-        self.hub.clock.shift(i64::try_from(self.hub.config.delivery.lease.as_secs()).unwrap() + 1);
-    }
-
-    async fn finish(self) -> impl Sized {
-        assert!(self.store.has_failed_all(), "a write that was to fail was never made");
-        self.hub.finish().await
-    }
-}
-
-/// The answer to a request whose write failed: try again later, and nothing else.
-#[track_caller]
-fn assert_unavailable(reply: &Reply, child: &Person) {
-    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (503, "unavailable"), "{}", reply.text());
-    assert!(reply.header("retry-after").parse::<u32>().is_ok_and(|secs| secs > 0));
-    for secret in child.secrets() {
-        assert!(!reply.text().contains(secret), "{}", reply.text());
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_submit_that_failed_has_no_receipt_and_is_kept_once_when_it_is_sent_again() {
@@ -311,163 +221,26 @@ async fn what_a_citizen_withdraws_is_withdrawn_whatever_failed_on_the_way() {
     }
 }
 
+/// What nobody waits for: seals, what proofs are made from, what access logs are found by.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mailbox_that_failed_loses_nothing_and_gives_nothing_twice_at_a_time() {
-    for how in Failing::PAIR {
-        let mut shaky = Shaky::new(Setup::new()).await;
-        shaky.report("F-1").await.expect(201);
-        // The claim: if it did happen, the delivery is leased to nobody who knows of it, until the lease is over. The
-        // channels are looked at in the order of their ids; that of vaccinations is the third.
-        shaky.store.fail_after(2, Write::ClaimDue, how);
-        assert_unavailable(&shaky.city.get("/v1/mailbox").await, &shaky.child);
-        if how == Failing::After {
-            shaky.city.get("/v1/mailbox").await.expect(204);
-            shaky.let_leases_end();
+async fn a_seal_that_failed_is_made_again_and_what_it_seals_can_be_proved() {
+    // Enough leaves for a tile.
+    const ROWS: usize = 300;
+    for write in [Write::AppendSeal, Write::IndexLeaves, Write::KeepSubtrees] {
+        for how in Failing::PAIR {
+            let mut shaky = Shaky::new(Setup::new().set("sealing.interval_ms", 20)).await;
+            shaky.store.fail(write, how);
+            let people = (1..=ROWS).map(|n| entitlement(&Person::number(n, shaky.hub.today())));
+            shaky.city.post(REGISTRATION, &json!(people.collect::<Vec<_>>())).await.expect(202);
+            let reported = shaky.report("F-1").await.expect(201);
+            assert_eq!(shaky.failures.recv().await, Some(write));
+            shaky.report("F-2").await.expect(201);
+            let receipt = format!("/v1/exchanges/{}", reported.exchange());
+            while !seal_all(&shaky.hub.running.gateway).await {}
+            let told = shaky.hospital.get(&receipt).await.expect(200).json();
+            assert_proved(&shaky.hub, "oita", &told["rows"][0]["audit"]).await;
+            // Every leaf is sealed and every log verifies.
+            shaky.finish().await;
         }
-        // The leaf of the disclosure: no leaf, no bytes.
-        shaky.store.fail(Write::Note, how);
-        let failed = shaky.city.get("/v1/mailbox").await;
-        assert_unavailable(&failed, &shaky.child);
-        shaky.city.get("/v1/mailbox").await.expect(204);
-        shaky.let_leases_end();
-        let pulled = shaky.city.get("/v1/mailbox").await.expect(200);
-        assert_eq!(pulled.header("tsunagi-batch-rows"), "1");
-
-        let said = json!({ "batch": pulled.header("tsunagi-batch") });
-        shaky.store.fail(Write::Settle, how);
-        assert_unavailable(&shaky.city.post("/v1/mailbox/ack", &said).await, &shaky.child);
-        let again = shaky.city.post("/v1/mailbox/ack", &said).await.expect(200).json();
-        assert_eq!(again["settled"], u64::from(how == Failing::Before), "{how:?}");
-        shaky.let_leases_end();
-        shaky.city.get("/v1/mailbox").await.expect(204);
-        let deliveries = shaky.deliveries().await;
-        assert_eq!(deliveries.iter().map(|d| d.state).collect::<Vec<_>>(), [DeliveryState::Delivered]);
-        let mut failed = Vec::new();
-        while let Ok(write) = shaky.failures.try_recv() {
-            failed.push(write);
-        }
-        assert_eq!(failed, [Write::ClaimDue, Write::Note, Write::Settle]);
-        shaky.finish().await;
-    }
-}
-
-/// A hub that pushes vaccinations to the city's own server.
-async fn pushing() -> (Shaky, Destination) {
-    let setup = Setup::new()
-        .set("delivery.poll_interval_ms", 20)
-        .set("delivery.retry_first_secs", 600)
-        .set("delivery.retry_longest_secs", 600);
-    let shaky = Shaky::new(setup).await;
-    let now = shaky.hub.clock.now().as_second();
-    let pair = Pair::of(shaky.hub.authority().issue_server(&["localhost".to_owned()], now, 90).unwrap());
-    let server = Destination::start(&pair, &shaky.hub.folder.path().join("ca/root.pem")).await;
-    shaky
-        .hub
-        .import(&format!(
-            r#"
-            [[endpoint]]
-            id = "city"
-            participant = "city-oita"
-            url = "{}"
-
-            [[channel]]
-            id = "city-oita-deliver-oita-municipal-csv-vaccination-legacy"
-            participant = "city-oita"
-            tenant = "oita"
-            kind = "vaccination"
-            mode = "deliver"
-            layout = "municipal_csv/vaccination_legacy"
-            purpose = "PUBHLTH"
-            endpoint = "city"
-            from = "2026-01-01"
-            "#,
-            server.url()
-        ))
-        .await;
-    (shaky, server)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_that_could_not_be_recorded_is_sent_again_under_its_key() {
-    let (mut shaky, mut server) = pushing().await;
-    shaky.store.fail(Write::Settle, Failing::Before);
-    shaky.report("F-1").await.expect(201);
-    let call = server.call().await;
-    let key = call.key.clone();
-    call.answer(200);
-    assert_eq!(shaky.failures.recv().await, Some(Write::Settle));
-    shaky.let_leases_end();
-    let again = server.call().await;
-    assert_eq!(again.key, key, "the receiver can tell that it is the same");
-    again.answer(200);
-
-    // Recorded, and only the answer was lost: not sent again.
-    shaky.store.fail(Write::Settle, Failing::After);
-    shaky.report("F-2").await.expect(201);
-    let call = server.call().await;
-    assert_ne!(call.key, key);
-    call.answer(200);
-    assert_eq!(shaky.failures.recv().await, Some(Write::Settle));
-    shaky.let_leases_end();
-    shaky.report("F-3").await.expect(201);
-    let call = server.call().await;
-    assert!(call.text().contains("F-3"), "{}", call.text());
-    call.answer(200);
-    let store = shaky.store.clone();
-    let _stands_on = shaky.finish().await;
-    let filter = DeliveryFilter { state: None, limit: 10 };
-    let found = store.deliveries(&"oita".parse().unwrap(), &filter).await.unwrap();
-    assert!(found.len() == 3 && found.iter().all(|d| d.state == DeliveryState::Delivered), "{found:?}");
-    assert!(server.is_quiet());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_pushed_whose_leaf_was_not_written() {
-    for how in Failing::PAIR {
-        let (mut shaky, mut server) = pushing().await;
-        shaky.store.fail(Write::Note, how);
-        shaky.report("F-1").await.expect(201);
-        assert_eq!(shaky.failures.recv().await, Some(Write::Note));
-        // Another child's arrives: by then the attempt before it is settled, for a channel has one worker.
-        let other = Person::number(OTHER, shaky.hub.today());
-        let body = immunization(&other, HOSPITAL_OITA, OITA, "F-2", shaky.hub.today());
-        shaky.hospital.post("/fhir/Immunization", &body).await.expect(201);
-        let call = server.call().await;
-        assert!(call.text().contains("F-2"), "{}", call.text());
-        call.answer(200);
-        shaky.hub.clock.shift(601);
-        let call = server.call().await;
-        assert!(call.text().contains("F-1"));
-        call.answer(200);
-        shaky.finish().await;
-        assert!(server.is_quiet(), "it was sent twice");
-    }
-}
-
-/// The subject changed between the claim and the leaf, as when another record of it comes in: that is nobody's failure,
-/// and no reason to wait as after one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_push_whose_subject_moved_is_decided_again_at_once() {
-    let (mut shaky, mut server) = pushing().await;
-    shaky.store.fail(Write::Note, Failing::Stale);
-    shaky.report("F-1").await.expect(201);
-    assert_eq!(shaky.failures.recv().await, Some(Write::Note));
-    // The clock stands still.
-    let call = server.call().await;
-    assert!(call.text().contains("F-1"));
-    call.answer(200);
-    shaky.finish().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_seal_that_failed_is_made_again() {
-    for how in Failing::PAIR {
-        let mut shaky = Shaky::new(Setup::new().set("sealing.interval_ms", 20)).await;
-        shaky.store.fail(Write::AppendSeal, how);
-        shaky.report("F-1").await.expect(201);
-        assert_eq!(shaky.failures.recv().await, Some(Write::AppendSeal));
-        shaky.report("F-2").await.expect(201);
-        // Every leaf is sealed and every log verifies.
-        shaky.finish().await;
     }
 }

@@ -1,0 +1,362 @@
+//! A mixed load, and what each sender of it was told. Nobody forgets what got no answer: it is sent again as it stands,
+//! under its key, until somebody answers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tsunagi_tests::papers::{
+    HOSPITAL_OITA, MODERN_HEADER, OITA, Person, RECIPIENT_SYSTEM, batch, eligibility, entitlement, immunization,
+    modern_row,
+};
+use tsunagi_tests::{Partner, Reply};
+
+use super::town::{CHILDREN, FHIR, JSON, READ, REGISTER, REPORTED, today};
+
+const ELIGIBILITY: &str = "/fhir/CoverageEligibilityRequest/$submit";
+const FILE: &str = "/v1/files/municipal_csv/subsidy_entitlement_modern";
+
+/// Rows of one registration and of one file.
+const ROWS: usize = 5;
+/// Vaccinations of one batch.
+const DOSES: usize = 3;
+/// Senders who submit.
+pub(super) const SUBMITTERS: usize = 4;
+
+/// Nobody answered, or only that it cannot be done now.
+pub(super) struct Unanswered;
+
+/// How a sender comes to the hub: over one node, or over the next one where that does not answer.
+pub(super) struct Way {
+    nodes: Vec<Partner>,
+    at: usize,
+    /// How often there was no answer, and how often it was 503.
+    pub(super) silences: u64,
+    pub(super) refusals: u64,
+}
+
+impl Way {
+    /// Begins with one of the nodes.
+    pub(super) fn over(nodes: Vec<Partner>, first: usize) -> Self {
+        let at = first % nodes.len();
+        Self { nodes, at, silences: 0, refusals: 0 }
+    }
+
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<Reply, Unanswered> {
+        for _ in 0..self.nodes.len() {
+            match self.nodes[self.at].try_send(method.clone(), path, headers, body.to_owned()).await {
+                Ok(reply) if reply.status != 503 => return Ok(reply),
+                Ok(reply) => {
+                    assert_eq!(reply.code(), "unavailable", "{path}");
+                    self.refusals += 1;
+                }
+                Err(_) => self.silences += 1,
+            }
+            self.at = (self.at + 1) % self.nodes.len();
+        }
+        Err(Unanswered)
+    }
+}
+
+/// One thing that is sent, and sent again as it stands.
+pub(super) struct Sheet {
+    pub(super) sender: &'static str,
+    pub(super) key: String,
+    path: &'static str,
+    media_type: &'static str,
+    body: String,
+    /// How many records come of it.
+    pub(super) rows: usize,
+    /// The document numbers in it, each of which is delivered.
+    pub(super) documents: Vec<String>,
+}
+
+impl Sheet {
+    /// The `n`-th of one of the submitters: of every other one the municipality's, of the others a hospital's; and each
+    /// changes between single messages and many rows at once.
+    pub(super) fn of(submitter: usize, n: usize) -> Self {
+        let key = format!("sheet-{submitter}-{n}");
+        let today = today();
+        let new = |row: usize| Person::number(CHILDREN + (n * SUBMITTERS + submitter) * ROWS + row, today);
+        let number = |dose: usize| format!("S-{submitter}-{n}-{dose}");
+        let shot = |dose: usize| {
+            let child = REPORTED.start + (n + dose) % REPORTED.len();
+            immunization(&Person::number(child, today), HOSPITAL_OITA, OITA, &number(dose), today)
+        };
+        let doses = if n.is_multiple_of(2) { 1 } else { DOSES };
+        match (submitter % 2, n % 2) {
+            (0, 0) => {
+                let body = json!((0..ROWS).map(|row| entitlement(&new(row))).collect::<Vec<_>>()).to_string();
+                Self {
+                    sender: "city-oita",
+                    key,
+                    path: REGISTER,
+                    media_type: JSON.1,
+                    body,
+                    rows: ROWS,
+                    documents: vec![],
+                }
+            }
+            (0, _) => {
+                let rows = (0..ROWS).map(|row| modern_row(&new(row), OITA)).collect::<Vec<_>>().join("\n");
+                let (body, media_type) = (format!("{MODERN_HEADER}\n{rows}\n"), "text/csv; charset=utf-8");
+                Self { sender: "city-oita", key, path: FILE, media_type, body, rows: ROWS, documents: vec![] }
+            }
+            _ => {
+                let shots: Vec<Value> = (0..doses).map(shot).collect();
+                let (path, body) = match &shots[..] {
+                    [shot] => ("/fhir/Immunization", shot.to_string()),
+                    many => ("/fhir/Bundle", batch(many).to_string()),
+                };
+                let documents = (0..doses).map(number).collect();
+                Self { sender: "hospital-oita", key, path, media_type: FHIR.1, body, rows: doses, documents }
+            }
+        }
+    }
+
+    /// Sends it; gives the exchange that its receipt quotes. Every row of it must have been taken.
+    pub(super) async fn send(&self, way: &mut Way) -> Result<String, Unanswered> {
+        let headers = [("content-type", self.media_type), ("idempotency-key", &self.key)];
+        let reply = way.ask(Method::POST, self.path, &headers, &self.body).await?;
+        let is_taken = |row: &&Value| ["200", "201"].iter().any(|good| row["response"]["status"] == **good);
+        let body = reply.json();
+        let taken = match self.path {
+            "/fhir/Immunization" => usize::from(matches!(reply.status.as_u16(), 200 | 201)),
+            "/fhir/Bundle" => body["entry"].as_array().map_or(0, |rows| rows.iter().filter(is_taken).count()),
+            FILE => body["accepted"].as_u64().unwrap_or(0) as usize,
+            _ => body["results"]
+                .as_array()
+                .map_or(0, |rows| rows.iter().filter(|row| row["status"] == "registered").count()),
+        };
+        assert_eq!(taken, self.rows, "{}: {} {}", self.key, reply.status, reply.text());
+        Ok(reply.exchange().to_owned())
+    }
+
+    /// Reads it back by its receipt: there, complete, each of its rows a record.
+    async fn is_kept(&self, way: &mut Way, exchange: &str) -> Result<(), Unanswered> {
+        let kept = way.ask(Method::GET, &format!("/v1/exchanges/{exchange}"), &[], "").await?.expect(200).json();
+        let rows = kept["rows"].as_array().unwrap();
+        let records: BTreeSet<&str> = rows.iter().filter_map(|row| row["record"].as_str()).collect();
+        assert_eq!((rows.len(), records.len()), (self.rows, self.rows), "{}: {kept}", self.key);
+        assert_eq!(kept["state"], "complete", "{kept}");
+        Ok(())
+    }
+}
+
+/// All that senders were told.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Which sheet has which receipt: submitter, number, exchange.
+    pub(super) receipts: Vec<(usize, usize, String)>,
+    /// The exchanges of answers with data, and of those that had to tell nothing.
+    pub(super) disclosed: Vec<String>,
+    pub(super) denied: Vec<String>,
+    /// Directives that were given, and that were withdrawn.
+    pub(super) given: Vec<String>,
+    pub(super) withdrawn: Vec<String>,
+    /// The document numbers that came out of the mailbox, as often as they did.
+    pub(super) taken: Vec<String>,
+    /// How many deliveries ended by what was said.
+    pub(super) settled: u64,
+    pub(super) silences: u64,
+    pub(super) refusals: u64,
+}
+
+impl Told {
+    pub(super) fn add(&mut self, other: Self) {
+        self.receipts.extend(other.receipts);
+        self.disclosed.extend(other.disclosed);
+        self.denied.extend(other.denied);
+        self.given.extend(other.given);
+        self.withdrawn.extend(other.withdrawn);
+        self.taken.extend(other.taken);
+        self.settled += other.settled;
+        self.silences += other.silences;
+        self.refusals += other.refusals;
+    }
+}
+
+/// What a sender does over and over.
+pub(super) enum Task {
+    /// Asks about children whose consent is on file.
+    Ask(usize),
+    /// Takes what waits in the mailbox, and acknowledges the batch that it has in hand.
+    Collect(Option<String>),
+    /// Gives and withdraws consents in turn, and reads in between.
+    Consent(Citizen),
+    /// Submits: which submitter it is, and the sheet that has no receipt yet.
+    Submit(usize, usize),
+}
+
+/// The children of one proxy, and what was done about the one whose turn it is.
+pub(super) struct Citizen {
+    /// What the proxy shows for each child, and the number of its document.
+    pub(super) children: Vec<(String, String)>,
+    pub(super) turn: usize,
+    pub(super) stage: Stage,
+}
+
+/// What comes next.
+#[derive(Clone)]
+pub(super) enum Stage {
+    Give,
+    ReadGiven(String),
+    Withdraw(String),
+    ReadWithdrawn,
+}
+
+/// A sender, who lives on when the hub does not.
+pub(super) struct Sender {
+    pub(super) name: &'static str,
+    pub(super) task: Task,
+    pub(super) told: Told,
+}
+
+impl Sender {
+    pub(super) fn new(name: &'static str, task: Task) -> Self {
+        Self { name, task, told: Told::default() }
+    }
+
+    /// Goes on until told to stop. The first thing is to look whether the newest receipt still holds.
+    pub(super) async fn run(mut self, mut way: Way, stop: Arc<AtomicBool>) -> Self {
+        if let Some((submitter, n, exchange)) = self.told.receipts.last() {
+            // If nobody answers, there is the next time.
+            let _asked = Sheet::of(*submitter, *n).is_kept(&mut way, exchange).await;
+        }
+        while !stop.load(Ordering::Acquire) {
+            if self.step(&mut way).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.told.silences += way.silences;
+        self.told.refusals += way.refusals;
+        self
+    }
+
+    /// One thing. What got no answer stays to be done.
+    pub(super) async fn step(&mut self, way: &mut Way) -> Result<(), Unanswered> {
+        match &mut self.task {
+            Task::Ask(turn) => {
+                let person = Person::number(READ.start + *turn % READ.len(), today());
+                let reply = if turn.is_multiple_of(2) {
+                    let question = eligibility(&person.joined(), None).to_string();
+                    way.ask(Method::POST, ELIGIBILITY, &[FHIR], &question).await?.expect(200)
+                } else {
+                    let path = format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}|{}", person.joined());
+                    let found = way.ask(Method::GET, &path, &[], "").await?.expect(200);
+                    assert_eq!(found.json()["total"], 1, "{}", found.text());
+                    found
+                };
+                self.told.disclosed.push(reply.exchange().to_owned());
+                *turn += 1;
+            }
+            Task::Collect(batch @ None) => {
+                let pulled = way.ask(Method::GET, "/v1/mailbox?limit=20", &[], "").await?;
+                if pulled.status != 204 {
+                    self.told.taken.extend(numbers(&pulled.expect(200), batch));
+                }
+            }
+            Task::Collect(batch @ Some(_)) => {
+                let said = json!({ "batch": batch }).to_string();
+                let ended = way.ask(Method::POST, "/v1/mailbox/ack", &[JSON], &said).await?.expect(200).json();
+                self.told.settled += ended["settled"].as_u64().unwrap();
+                *batch = None;
+            }
+            Task::Consent(citizen) => citizen.step(way, &mut self.told).await?,
+            Task::Submit(submitter, n) => {
+                let exchange = Sheet::of(*submitter, *n).send(way).await?;
+                self.told.receipts.push((*submitter, *n, exchange));
+                *n += 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The document numbers of a batch, which is kept to be acknowledged.
+fn numbers(pulled: &Reply, batch: &mut Option<String>) -> Vec<String> {
+    *batch = Some(pulled.header("tsunagi-batch").to_owned());
+    let text = encoding_rs::SHIFT_JIS.decode(&pulled.body).0.into_owned();
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let at = header.iter().position(|name| name == "整理番号").unwrap();
+    lines.map(|cells| cells[at].clone()).collect()
+}
+
+impl Citizen {
+    async fn step(&mut self, way: &mut Way, told: &mut Told) -> Result<(), Unanswered> {
+        let (bearer, document) = &self.children[self.turn % self.children.len()];
+        let key = format!("{document}-{}", self.turn);
+        let auth = ("authorization", bearer.as_str());
+        const READ_PATH: &str = "/app/v1/records?kind=vaccination";
+        self.stage = match self.stage.clone() {
+            Stage::Give => {
+                let said = json!({ "effect": "permit", "recipient": { "participant": "app-techo" } }).to_string();
+                let headers = [JSON, auth, ("idempotency-key", &key)];
+                let given = way.ask(Method::POST, "/app/v1/consents", &headers, &said).await?.expect(201).json();
+                assert_eq!(given["consents"].as_array().map(Vec::len), Some(1), "{given}");
+                let id = given["consents"][0]["id"].as_str().unwrap().to_owned();
+                told.given.push(id.clone());
+                Stage::ReadGiven(id)
+            }
+            Stage::ReadGiven(id) => {
+                let read = way.ask(Method::GET, READ_PATH, &[auth], "").await?;
+                assert!(read.status == 200 && read.text().contains(document), "consented: {}", read.text());
+                told.disclosed.push(read.exchange().to_owned());
+                Stage::Withdraw(id)
+            }
+            Stage::Withdraw(id) => {
+                let path = format!("/app/v1/consents/{id}");
+                way.ask(Method::DELETE, &path, &[auth], "").await?.expect(200);
+                told.withdrawn.push(id);
+                Stage::ReadWithdrawn
+            }
+            Stage::ReadWithdrawn => {
+                let read = way.ask(Method::GET, READ_PATH, &[auth], "").await?;
+                assert_eq!(read.status, 404, "withdrawn, and still read: {}", read.text());
+                told.denied.push(read.exchange().to_owned());
+                self.turn += 1;
+                Stage::Give
+            }
+        };
+        Ok(())
+    }
+}
+
+/// Senders at work.
+pub(super) struct Load {
+    stop: Arc<AtomicBool>,
+    senders: JoinSet<Sender>,
+}
+
+impl Load {
+    /// Sets all to work, each on its way.
+    pub(super) fn begin(senders: Vec<Sender>, way: impl Fn(&Sender, usize) -> Way) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut at_work = JoinSet::new();
+        for (place, sender) in senders.into_iter().enumerate() {
+            let way = way(&sender, place);
+            at_work.spawn(sender.run(way, stop.clone()));
+        }
+        Self { stop, senders: at_work }
+    }
+
+    /// Lets each finish what it is at.
+    pub(super) async fn end(mut self) -> Vec<Sender> {
+        self.stop.store(true, Ordering::Release);
+        let mut senders = Vec::new();
+        while let Some(sender) = self.senders.join_next().await {
+            senders.push(sender.unwrap());
+        }
+        senders
+    }
+}
