@@ -101,6 +101,7 @@ async fn a_full_disk_is_said_nothing_is_lost_and_it_goes_on_when_there_is_room()
     let load = Load::begin(senders, |sender, _| town.way(sender, &[edge], 0));
     let hospital = town.hub.partner("hospital-oita", edge);
     for n in 0..TIMES {
+        load.goes_on(60).await;
         let person = Person::number(REPORTED.start, today());
         let shot = immunization(&person, HOSPITAL_OITA, OITA, &format!("D-{n}"), today());
         let question = eligibility(&Person::number(READ.start, today()).joined(), None);

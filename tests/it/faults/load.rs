@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tsunagi_tests::papers::{
     HOSPITAL_OITA, MODERN_HEADER, OITA, Person, RECIPIENT_SYSTEM, batch, eligibility, entitlement, immunization,
@@ -14,7 +15,7 @@ use tsunagi_tests::papers::{
 };
 use tsunagi_tests::{Partner, Reply};
 
-use super::town::{CHILDREN, FHIR, JSON, READ, REGISTER, REPORTED, today};
+use super::town::{CHILDREN, FHIR, JSON, PATIENCE, READ, REGISTER, REPORTED, today};
 
 const ELIGIBILITY: &str = "/fhir/CoverageEligibilityRequest/$submit";
 const FILE: &str = "/v1/files/municipal_csv/subsidy_entitlement_modern";
@@ -227,14 +228,15 @@ impl Sender {
     }
 
     /// Goes on until told to stop. The first thing is to look whether the newest receipt still holds.
-    pub(super) async fn run(mut self, mut way: Way, stop: Arc<AtomicBool>) -> Self {
+    pub(super) async fn run(mut self, mut way: Way, stop: Arc<AtomicBool>, done: Arc<watch::Sender<u64>>) -> Self {
         if let Some((submitter, n, exchange)) = self.told.receipts.last() {
             // If nobody answers, there is the next time.
             let _asked = Sheet::of(*submitter, *n).is_kept(&mut way, exchange).await;
         }
         while !stop.load(Ordering::Acquire) {
-            if self.step(&mut way).await.is_err() {
-                tokio::task::yield_now().await;
+            match self.step(&mut way).await {
+                Ok(()) => done.send_modify(|steps| *steps += 1),
+                Err(Unanswered) => tokio::task::yield_now().await,
             }
         }
         self.told.silences += way.silences;
@@ -335,19 +337,29 @@ impl Citizen {
 /// Senders at work.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
+    /// How many things have had their answer.
+    done: Arc<watch::Sender<u64>>,
     senders: JoinSet<Sender>,
 }
 
 impl Load {
     /// Sets all to work, each on its way.
     pub(super) fn begin(senders: Vec<Sender>, way: impl Fn(&Sender, usize) -> Way) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(watch::Sender::default()));
         let mut at_work = JoinSet::new();
         for (place, sender) in senders.into_iter().enumerate() {
             let way = way(&sender, place);
-            at_work.spawn(sender.run(way, stop.clone()));
+            at_work.spawn(sender.run(way, stop.clone(), done.clone()));
         }
-        Self { stop, senders: at_work }
+        Self { stop, done, senders: at_work }
+    }
+
+    /// Waits until so many more things have had their answer.
+    pub(super) async fn goes_on(&self, things: u64) {
+        let mut done = self.done.subscribe();
+        let enough = *done.borrow() + things;
+        let waiting = done.wait_for(|done| *done >= enough);
+        drop(tokio::time::timeout(PATIENCE, waiting).await.expect("the load goes on in time").unwrap());
     }
 
     /// Lets each finish what it is at.

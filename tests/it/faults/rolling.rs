@@ -46,6 +46,7 @@ async fn nothing_is_lost_when_three_nodes_are_restarted_one_after_the_other() {
             let (code, log) = tokio::task::spawn_blocking(|| old.terminate()).await.unwrap();
             assert_eq!(code, 0, "{log}");
             nodes.insert(node, start(node).await);
+            load.goes_on(40).await;
         }
     }
     let senders = load.end().await;

@@ -3,8 +3,9 @@
 
 use tsunagi_store::contract::line::{Cut, Line};
 use tsunagi_store::contract::server::Place;
-use tsunagi_tests::Setup;
 use tsunagi_tests::own_server::OwnServer;
+use tsunagi_tests::process::Served;
+use tsunagi_tests::{Dice, Setup};
 
 use super::ledger::{check, same_receipts};
 use super::load::{Load, Told};
@@ -13,27 +14,27 @@ use super::town::Town;
 /// How often the server ends, unless `TSUNAGI_TEST_RESTARTS` says otherwise.
 const RESTARTS: u64 = 3;
 /// How many commits are cut, unless `TSUNAGI_TEST_CUTS` says otherwise.
-const CUTS: u64 = 40;
+const CUTS: u64 = 20;
+/// What goes well between two of them.
+const SOME: u64 = 60;
 
 fn on(url: &str) -> Setup {
     Setup::new().set("store.backend", "postgres").set("store.postgres_url", url).set("store.postgres_connections", 6)
 }
 
 /// A load on a hub over a server to which something happens; then everything is settled and read again.
-async fn under_load(
-    setup: Setup,
-    what: &str,
-    happens: impl AsyncFnOnce(&Town, &tsunagi_tests::process::Served),
-) -> Told {
+async fn under_load(setup: Setup, what: &str, happens: impl AsyncFnOnce(&Town, &Served, &Load)) -> Told {
     let town = Town::new(setup).await;
     let served = town.serve(&[]).await;
     let senders = town.people(served.edge).await;
     let edge = served.edge;
     let load = Load::begin(senders, |sender, _| town.way(sender, &[edge], 0));
-    happens(&town, &served).await;
+    load.goes_on(SOME).await;
+    happens(&town, &served, &load).await;
     town.becomes(&served, 200).await;
+    load.goes_on(SOME).await;
     let told = town.settle(load.end().await, &[edge]).await;
-    same_receipts(&town, &told, edge, &mut tsunagi_tests::Dice::thrown(what)).await;
+    same_receipts(&town, &told, edge, &mut Dice::thrown(what)).await;
     let (code, log) = tokio::task::spawn_blocking(|| served.terminate()).await.unwrap();
     assert_eq!(code, 0, "{log}");
     check(&town, &told, what).await;
@@ -47,13 +48,14 @@ async fn a_server_that_ends_is_said_and_the_hub_goes_on_when_it_is_back() {
     server.start(&[]);
     let url = format!("postgres://postgres@127.0.0.1:{}/postgres", server.port);
     let what = format!("{restarts} restarts of PostgreSQL");
-    let told = under_load(on(&url), &what, async |town, served| {
+    let told = under_load(on(&url), &what, async |town, served, load| {
         for _ in 0..restarts {
             server.stop();
             let (_, told) = town.becomes(served, 503).await;
             assert!(told["ready"] == false && told["store"] != "ok", "{told}");
             server.start(&[]);
             town.becomes(served, 200).await;
+            load.goes_on(SOME).await;
         }
     })
     .await;
@@ -66,12 +68,13 @@ async fn a_commit_that_is_cut_is_asked_again_and_happens_once() {
     let Some(place) = Place::database().await else { return };
     let line = Line::to(&place.url).await;
     let what = format!("{cuts} commits cut");
-    let told = under_load(on(&line.url), &what, async |_, _| {
+    let told = under_load(on(&line.url), &what, async |_, _, load| {
         for n in 0..cuts {
             // In turn: the server never gets it, and its answer is lost.
             line.cut(Some(if n.is_multiple_of(2) { Cut::Before } else { Cut::After }));
             line.until_cut(n + 1).await;
             line.cut(None);
+            load.goes_on(SOME / 10).await;
         }
     })
     .await;
@@ -87,7 +90,7 @@ async fn nothing_is_lost_when_a_synchronous_standby_takes_over() {
     let second = first.base_backup();
     second.follow(&first);
     let line = Line::to(&format!("postgres://postgres@127.0.0.1:{}/postgres", first.port)).await;
-    let told = under_load(on(&line.url), "a fail-over of PostgreSQL", async |town, served| {
+    let told = under_load(on(&line.url), "a fail-over of PostgreSQL", async |town, served, _| {
         // In the middle of a commit.
         line.cut(Some(Cut::After));
         line.until_cut(1).await;

@@ -34,7 +34,7 @@ pub(super) const CHILDREN: usize = 80;
 const CITIZENS: usize = 2;
 
 /// It only bounds how long a test that found a bug hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A second desk of the city, to whose own server every vaccination is pushed.
 fn desk(url: &str) -> String {
