@@ -12,6 +12,7 @@ mod rolling;
 mod sends;
 mod server;
 mod shaky;
+mod sheets;
 mod town;
 mod writes;
 

@@ -13,7 +13,8 @@ const HOUR: i64 = 3_600;
 const JUMPS: [i64; 3] = [HOUR, -2 * HOUR, HOUR];
 const RECORDS: &str = "/app/v1/records?kind=vaccination";
 
-/// A hub that knows a child. It was made yesterday, and so were its certificates: one of this hour would not hold before.
+/// A hub that knows a child. It was made yesterday, and so were its certificates: one of this hour would not hold
+/// before.
 async fn town(setup: Setup) -> (TestGateway, Person) {
     let hub = Box::pin(setup.made_days_ago(1).start()).await;
     hub.clock.shift(-12 * HOUR);

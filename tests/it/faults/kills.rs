@@ -28,7 +28,7 @@ async fn what_was_acknowledged_and_what_was_disclosed_outlives_every_kill() {
     for kill in 1..=kills {
         let edge = served.edge;
         let load = Load::begin(senders, |sender, _| town.way(sender, &[edge], 0));
-        moment(&mut dice, 600).await;
+        moment(&mut dice, 1_200).await;
         tokio::task::spawn_blocking(|| served.kill()).await.unwrap();
         senders = load.end().await;
         if kill.is_multiple_of(VERIFIED) {
@@ -44,6 +44,7 @@ async fn what_was_acknowledged_and_what_was_disclosed_outlives_every_kill() {
     }
     let told = town.settle(senders, &[served.edge]).await;
     assert!(told.silences > 0, "no kill came in the middle of anything");
+    assert!(told.receipts.len() as u64 > kills / 2, "{} receipts are no load", told.receipts.len());
     same_receipts(&town, &told, served.edge, &mut dice).await;
     let (code, log) = tokio::task::spawn_blocking(|| served.terminate()).await.unwrap();
     assert_eq!(code, 0, "{log}");

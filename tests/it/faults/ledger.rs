@@ -9,7 +9,8 @@ use tsunagi_core::exchange::{DeliveryState, DeliveryView};
 use tsunagi_store::DeliveryFilter;
 use tsunagi_tests::{Dice, Log};
 
-use super::load::{SUBMITTERS, Sheet, Told};
+use super::load::{Told, Way};
+use super::sheets::{SUBMITTERS, Sheet};
 use super::town::{AT_FIRST, Town};
 
 const ALL: usize = 1_000_000;
@@ -101,8 +102,8 @@ pub(super) async fn check(town: &Town, told: &Told, what: &str) {
     }
     all_ended(town, told, &found, &deliveries, &mut wrong);
     println!(
-        "{what}: {} acknowledged writes ({rows} records), {} consents given, {} withdrawn, {} disclosed answers, {} rows out of \
-         the mailbox, {} deliveries; no answer {} times, 503 {} times; lost {}, twice {}, disclosed without a leaf {}",
+        "{what}: {} acknowledged writes ({rows} records), {} consents given, {} withdrawn, {} disclosed answers, {} rows \
+         out of the mailbox, {} deliveries; no answer {} times, 503 {} times; lost {}, twice {}, disclosed without a leaf {}",
         told.receipts.len(),
         told.given.len(),
         told.withdrawn.len(),
@@ -176,7 +177,8 @@ fn answers(told: &Told, found: &Found<'_>, wrong: &mut Wrong) {
     }
 }
 
-/// Each ended once, as delivered, after which nothing of it left; and what came out of the mailbox is said as often as it did.
+/// Each ended once, as delivered, after which nothing of it left; and what came out of the mailbox is said as often as it
+/// did.
 fn all_ended(town: &Town, told: &Told, found: &Found<'_>, deliveries: &[DeliveryView], wrong: &mut Wrong) {
     let sheets = (0..SUBMITTERS).flat_map(|submitter| {
         let of_it = told.receipts.iter().filter(move |(one, ..)| *one == submitter);
@@ -229,7 +231,7 @@ pub(super) async fn same_receipts(town: &Town, told: &Told, edge: std::net::Sock
     dice.shuffle(&mut receipts);
     for (submitter, n, exchange) in receipts.into_iter().take(MOST) {
         let sheet = Sheet::of(*submitter, *n);
-        let mut way = super::load::Way::over(vec![town.hub.partner(sheet.sender, edge)], 0);
+        let mut way = Way::over(vec![town.hub.partner(sheet.sender, edge)], 0);
         let again = sheet.send(&mut way).await.unwrap_or_else(|_| panic!("{}: no answer", sheet.key));
         assert_eq!(again, *exchange, "{}: two receipts for one key", sheet.key);
     }

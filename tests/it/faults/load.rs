@@ -1,31 +1,20 @@
 //! A mixed load, and what each sender of it was told. Nobody forgets what got no answer: it is sent again as it stands,
 //! under its key, until somebody answers.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tsunagi_tests::papers::{
-    HOSPITAL_OITA, MODERN_HEADER, OITA, Person, RECIPIENT_SYSTEM, batch, eligibility, entitlement, immunization,
-    modern_row,
-};
+use tsunagi_tests::papers::{Person, RECIPIENT_SYSTEM, eligibility};
 use tsunagi_tests::{Partner, Reply};
 
-use super::town::{CHILDREN, FHIR, JSON, PATIENCE, READ, REGISTER, REPORTED, today};
+use super::sheets::Sheet;
+use super::town::{FHIR, JSON, PATIENCE, READ, today};
 
 const ELIGIBILITY: &str = "/fhir/CoverageEligibilityRequest/$submit";
-const FILE: &str = "/v1/files/municipal_csv/subsidy_entitlement_modern";
-
-/// Rows of one registration and of one file.
-const ROWS: usize = 5;
-/// Vaccinations of one batch.
-const DOSES: usize = 3;
-/// Senders who submit.
-pub(super) const SUBMITTERS: usize = 4;
 
 /// Nobody answered, or only that it cannot be done now.
 pub(super) struct Unanswered;
@@ -46,7 +35,7 @@ impl Way {
         Self { nodes, at, silences: 0, refusals: 0 }
     }
 
-    async fn ask(
+    pub(super) async fn ask(
         &mut self,
         method: Method,
         path: &str,
@@ -65,91 +54,6 @@ impl Way {
             self.at = (self.at + 1) % self.nodes.len();
         }
         Err(Unanswered)
-    }
-}
-
-/// One thing that is sent, and sent again as it stands.
-pub(super) struct Sheet {
-    pub(super) sender: &'static str,
-    pub(super) key: String,
-    path: &'static str,
-    media_type: &'static str,
-    body: String,
-    /// How many records come of it.
-    pub(super) rows: usize,
-    /// The document numbers in it, each of which is delivered.
-    pub(super) documents: Vec<String>,
-}
-
-impl Sheet {
-    /// The `n`-th of one of the submitters: of every other one the municipality's, of the others a hospital's; and each
-    /// changes between single messages and many rows at once.
-    pub(super) fn of(submitter: usize, n: usize) -> Self {
-        let key = format!("sheet-{submitter}-{n}");
-        let today = today();
-        let new = |row: usize| Person::number(CHILDREN + (n * SUBMITTERS + submitter) * ROWS + row, today);
-        let number = |dose: usize| format!("S-{submitter}-{n}-{dose}");
-        let shot = |dose: usize| {
-            let child = REPORTED.start + (n + dose) % REPORTED.len();
-            immunization(&Person::number(child, today), HOSPITAL_OITA, OITA, &number(dose), today)
-        };
-        let doses = if n.is_multiple_of(2) { 1 } else { DOSES };
-        match (submitter % 2, n % 2) {
-            (0, 0) => {
-                let body = json!((0..ROWS).map(|row| entitlement(&new(row))).collect::<Vec<_>>()).to_string();
-                Self {
-                    sender: "city-oita",
-                    key,
-                    path: REGISTER,
-                    media_type: JSON.1,
-                    body,
-                    rows: ROWS,
-                    documents: vec![],
-                }
-            }
-            (0, _) => {
-                let rows = (0..ROWS).map(|row| modern_row(&new(row), OITA)).collect::<Vec<_>>().join("\n");
-                let (body, media_type) = (format!("{MODERN_HEADER}\n{rows}\n"), "text/csv; charset=utf-8");
-                Self { sender: "city-oita", key, path: FILE, media_type, body, rows: ROWS, documents: vec![] }
-            }
-            _ => {
-                let shots: Vec<Value> = (0..doses).map(shot).collect();
-                let (path, body) = match &shots[..] {
-                    [shot] => ("/fhir/Immunization", shot.to_string()),
-                    many => ("/fhir/Bundle", batch(many).to_string()),
-                };
-                let documents = (0..doses).map(number).collect();
-                Self { sender: "hospital-oita", key, path, media_type: FHIR.1, body, rows: doses, documents }
-            }
-        }
-    }
-
-    /// Sends it; gives the exchange that its receipt quotes. Every row of it must have been taken.
-    pub(super) async fn send(&self, way: &mut Way) -> Result<String, Unanswered> {
-        let headers = [("content-type", self.media_type), ("idempotency-key", &self.key)];
-        let reply = way.ask(Method::POST, self.path, &headers, &self.body).await?;
-        let is_taken = |row: &&Value| ["200", "201"].iter().any(|good| row["response"]["status"] == **good);
-        let body = reply.json();
-        let taken = match self.path {
-            "/fhir/Immunization" => usize::from(matches!(reply.status.as_u16(), 200 | 201)),
-            "/fhir/Bundle" => body["entry"].as_array().map_or(0, |rows| rows.iter().filter(is_taken).count()),
-            FILE => body["accepted"].as_u64().unwrap_or(0) as usize,
-            _ => body["results"]
-                .as_array()
-                .map_or(0, |rows| rows.iter().filter(|row| row["status"] == "registered").count()),
-        };
-        assert_eq!(taken, self.rows, "{}: {} {}", self.key, reply.status, reply.text());
-        Ok(reply.exchange().to_owned())
-    }
-
-    /// Reads it back by its receipt: there, complete, each of its rows a record.
-    async fn is_kept(&self, way: &mut Way, exchange: &str) -> Result<(), Unanswered> {
-        let kept = way.ask(Method::GET, &format!("/v1/exchanges/{exchange}"), &[], "").await?.expect(200).json();
-        let rows = kept["rows"].as_array().unwrap();
-        let records: BTreeSet<&str> = rows.iter().filter_map(|row| row["record"].as_str()).collect();
-        assert_eq!((rows.len(), records.len()), (self.rows, self.rows), "{}: {kept}", self.key);
-        assert_eq!(kept["state"], "complete", "{kept}");
-        Ok(())
     }
 }
 

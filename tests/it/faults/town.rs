@@ -15,7 +15,8 @@ use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, consent_of, entitlement
 use tsunagi_tests::process::Served;
 use tsunagi_tests::{ISSUER, MadeHub, Pair, Setup, get_plainly};
 
-use super::load::{Citizen, SUBMITTERS, Sender, Stage, Task, Told, Way};
+use super::load::{Citizen, Sender, Stage, Task, Told, Way};
+use super::sheets::SUBMITTERS;
 
 pub(super) const FHIR: (&str, &str) = ("content-type", "application/fhir+json");
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
