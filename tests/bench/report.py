@@ -105,7 +105,7 @@ class Results:
 def price_list(results):
     yield ["line", "server", "requests/s at the top", "÷ nginx", "CPU µs each", "p50 ms", "p99 ms at half the top, open loop"]
     for line in LINES:
-        for server in ["bare", "nginx", "haproxy", "gateway"]:
+        for server in ["bare", "nginx", "haproxy", "gateway", "postgres"]:
             top = results.rates(line, server)
             if top:
                 cell = lambda spread, form: spread.text(form) if spread else ""
@@ -164,8 +164,8 @@ def write_csv(results):
 
 
 def draw(results, folder):
-    bars = [(f"{line} · {server}", results.ratio(line, server)) for line in LINES for server in ["bare", "haproxy", "gateway"]]
-    bars = [(name, spread, name.endswith("gateway")) for name, spread in bars if spread]
+    bars = [(f"{line} · {server}", results.ratio(line, server)) for line in LINES for server in ["bare", "haproxy", "gateway", "postgres"]]
+    bars = [(name, spread, name.endswith(("gateway", "postgres"))) for name, spread in bars if spread]
     if bars:
         (folder / "throughput.svg").write_text(pictures.bars("Requests per second ÷ nginx proxy_pass, mutual TLS, keep-alive", bars))
     curves = [(f"{line} · {server}", results.percentiles(line, server)) for line in LINES for server in ["nginx", "gateway"]]

@@ -84,9 +84,14 @@ async fn names(tenancy: &Tenancy<'_>, drawn: &Drawn) -> Result<(), StoreError> {
     if drawn.names.is_empty() {
         return Ok(());
     }
-    let blinds: Vec<&[u8]> = drawn.names.iter().map(|(_, name)| &name.blind[..]).collect();
-    let systems: Vec<&str> = drawn.names.iter().map(|(_, name)| name.system.as_str()).collect();
-    let subjects: Vec<&str> = drawn.names.iter().map(|(subject, _)| subject.as_str()).collect();
+    let (mut blinds, mut systems, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+    for (subject, names) in &drawn.names {
+        for name in names {
+            blinds.push(&name.blind[..]);
+            systems.push(name.system.as_str());
+            subjects.push(subject.as_str());
+        }
+    }
     tenancy
         .tx
         .execute(

@@ -15,7 +15,7 @@ use super::pool::{Scope, Tx};
 use super::tenancy::{Common, Tenancy};
 use crate::command::{Accept, Accepted, Intake};
 use crate::error::StoreError;
-use crate::tables::{LeafContent, Leaves, Tables, keep_rows};
+use crate::tables::{LeafContent, Leaves, Tables, keep_rows, prepare};
 
 /// What can share a transaction.
 pub(super) enum Command {
@@ -87,20 +87,20 @@ impl Group {
     }
 
     async fn commit(&self, tenant: &TenantId, batch: Vec<Work>) {
-        let (commands, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|work| (work.command, work.reply)).unzip();
-        let all: Vec<&Command> = commands.iter().collect();
-        let outcomes = match self.transact(tenant, &all).await {
+        let (mut commands, replies): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|work| (work.command, work.reply)).unzip();
+        let outcomes = match self.transact(tenant, &mut commands).await {
             Ok(outcomes) => outcomes,
             // One of them cannot be done, and nothing was: each by itself, so that it harms nobody else.
-            Err(error) if all.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
-                let mut outcomes = Vec::with_capacity(all.len());
-                for command in all {
-                    let outcome = self.transact(tenant, &[command]).await;
+            Err(error) if commands.len() > 1 && !matches!(error, StoreError::Unavailable(_)) => {
+                let mut outcomes = Vec::with_capacity(commands.len());
+                for command in &mut commands {
+                    let outcome = self.transact(tenant, std::slice::from_mut(command)).await;
                     outcomes.push(outcome.and_then(|mut one| one.pop().unwrap_or_else(|| Err(lost()))));
                 }
                 outcomes
             }
-            Err(error) => all.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
         };
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             // The caller may have gone away; what it asked for is done all the same.
@@ -109,10 +109,9 @@ impl Group {
     }
 
     /// One transaction for all. An error is one after which nothing of it has happened, unless it is `Unavailable`.
-    async fn transact(&self, tenant: &TenantId, commands: &[&Command]) -> Result<Vec<Outcome>, StoreError> {
+    async fn transact(&self, tenant: &TenantId, commands: &mut [Command]) -> Result<Vec<Outcome>, StoreError> {
         let senders: BTreeSet<&str> = commands.iter().filter_map(|command| command.sender()).collect();
-        let senders: Vec<&str> = senders.into_iter().collect();
-        let senders = senders.join(",");
+        let senders = senders.into_iter().collect::<Vec<_>>().join(",");
         let connections = &self.common.connections;
         let outcomes = connections
             .within(async {
@@ -171,10 +170,22 @@ impl Command {
             Self::Note { .. } => None,
         }
     }
+
+    fn accept_mut(&mut self) -> Option<&mut Accept> {
+        match self {
+            Self::Accept(accept) => Some(accept),
+            Self::Note { .. } => None,
+        }
+    }
 }
 
 /// Runs the commands in their order.
-async fn all(tx: &Tx, common: &Common, tenant: &TenantId, commands: &[&Command]) -> Result<Vec<Outcome>, StoreError> {
+async fn all(
+    tx: &Tx,
+    common: &Common,
+    tenant: &TenantId,
+    commands: &mut [Command],
+) -> Result<Vec<Outcome>, StoreError> {
     let heads: Vec<_> = commands.iter().filter_map(|command| command.accept()).map(|accept| &accept.head).collect();
     // Exchanges first, the tenant's head after them: in the same order on every node.
     let entered = if heads.is_empty() { Vec::new() } else { exchanges::enter(tx, common.hub()?, &heads).await? };
@@ -185,14 +196,33 @@ async fn all(tx: &Tx, common: &Common, tenant: &TenantId, commands: &[&Command])
         known => known,
     };
     match tenancy {
-        Some(tenancy) => Box::pin(decide(tenancy, commands, &entered)).await,
+        Some(tenancy) => {
+            prepare_what_is_not(&tenancy, commands, &entered)?;
+            Box::pin(decide(tenancy, commands, &entered)).await
+        }
         // Nothing is known of the tenant and nothing is to be: decisions rest on something else, and exchanges are told
         // as they were.
         None => unmet(tx, commands, &entered).await,
     }
 }
 
-async fn unmet(tx: &Tx, commands: &[&Command], entered: &[Entered]) -> Result<Vec<Outcome>, StoreError> {
+/// Makes the drafts that nobody could make before, of rows of a tenant that this node has not met: what is read is read by
+/// the names in them. So are those made anew whose leaf tells of another exchange than it turned out to be.
+fn prepare_what_is_not(tenancy: &Tenancy<'_>, commands: &mut [Command], entered: &[Entered]) -> Result<(), StoreError> {
+    let accepts = commands.iter_mut().filter_map(Command::accept_mut);
+    for (accept, entered) in accepts.zip(entered) {
+        let Entered::Exchange { id, is_complete: false, .. } = entered else { continue };
+        for row in &mut accept.rows {
+            if row.event.exchange.as_ref() != Some(id) {
+                row.draft = None;
+            }
+            prepare(&tenancy.common.keyring, &tenancy.keys, id, row)?;
+        }
+    }
+    Ok(())
+}
+
+async fn unmet(tx: &Tx, commands: &[Command], entered: &[Entered]) -> Result<Vec<Outcome>, StoreError> {
     let mut wanted = Wanted::default();
     want_rows(&mut wanted, commands, entered);
     let rows: HashMap<_, _> = exchanges::rows(tx, &wanted.rows).await?.into_iter().collect();
@@ -218,7 +248,7 @@ async fn unmet(tx: &Tx, commands: &[&Command], entered: &[Entered]) -> Result<Ve
 /// Reads what the rules will ask for, asks them, and reads what they found missing, until they miss nothing.
 async fn decide(
     mut tenancy: Tenancy<'_>,
-    commands: &[&Command],
+    commands: &[Command],
     entered: &[Entered],
 ) -> Result<Vec<Outcome>, StoreError> {
     let mut loaded = Loaded::default();
@@ -240,6 +270,8 @@ async fn decide(
         let lacks_something = picture.lacks_something();
         let (drawn, missing) = picture.done();
         if lacks_something {
+            #[cfg(test)]
+            tenancy.common.asked_in_vain.fetch_add(1, Ordering::Relaxed);
             wanted = missing;
             continue;
         }
@@ -253,7 +285,7 @@ async fn decide(
 
 type Decided = (Vec<Outcome>, Vec<(ParticipantId, ExchangeId)>);
 
-fn in_picture(picture: &Picture<'_>, commands: &[&Command], entered: &[Entered]) -> Result<Decided, StoreError> {
+fn in_picture(picture: &Picture<'_>, commands: &[Command], entered: &[Entered]) -> Result<Decided, StoreError> {
     let mut entered = entered.iter();
     let (mut outcomes, mut complete) = (Vec::with_capacity(commands.len()), Vec::new());
     for command in commands {
@@ -319,7 +351,7 @@ fn accepted(
 }
 
 /// The rows that may have their results already.
-fn want_rows(wanted: &mut Wanted, commands: &[&Command], entered: &[Entered]) {
+fn want_rows(wanted: &mut Wanted, commands: &[Command], entered: &[Entered]) {
     let accepts = commands.iter().filter_map(|command| command.accept());
     for (accept, entered) in accepts.zip(entered) {
         if let Entered::Exchange { id, .. } = entered {
@@ -330,7 +362,7 @@ fn want_rows(wanted: &mut Wanted, commands: &[&Command], entered: &[Entered]) {
 }
 
 /// Those whom identifiers name, those who wait for them, and the subjects that decisions rest on.
-fn want_people(wanted: &mut Wanted, commands: &[&Command]) {
+fn want_people(wanted: &mut Wanted, commands: &[Command]) {
     for command in commands {
         match command {
             Command::Note { rests_on, .. } => {
@@ -351,7 +383,7 @@ fn want_known(
     wanted: &mut Wanted,
     tenancy: &Tenancy<'_>,
     loaded: &Loaded,
-    commands: &[&Command],
+    commands: &[Command],
 ) -> Result<(), StoreError> {
     let rows = commands.iter().filter_map(|command| command.accept()).flat_map(|accept| &accept.rows);
     for row in rows {

@@ -66,7 +66,7 @@ impl Wanted {
 pub(super) struct Drawn {
     pub(super) head: Head,
     pub(super) leaves: Vec<(u64, LeafContent, Hash)>,
-    pub(super) names: Vec<(SubjectKey, Name)>,
+    pub(super) names: BTreeMap<SubjectKey, Vec<Name>>,
     pub(super) subjects: BTreeMap<SubjectKey, DrawnSubject>,
     pub(super) records: BTreeMap<RecordId, DrawnRecord>,
     pub(super) versions: Vec<DrawnVersion>,
@@ -150,7 +150,7 @@ impl<'p> Picture<'p> {
         let drawn = Drawn {
             head,
             leaves: Vec::new(),
-            names: Vec::new(),
+            names: BTreeMap::new(),
             subjects: BTreeMap::new(),
             records: BTreeMap::new(),
             versions: Vec::new(),
@@ -215,7 +215,7 @@ impl Tables for Picture<'_> {
     fn has_another(&self, subject: &SubjectKey, name: &Name) -> Result<bool, StoreError> {
         let is_another = |system: &IdentifierSystem, blind: &Hash| *system == name.system && *blind != name.blind;
         let drawn = self.drawn.borrow();
-        if drawn.names.iter().any(|(of, one)| of == subject && is_another(&one.system, &one.blind)) {
+        if drawn.names.get(subject).is_some_and(|names| names.iter().any(|one| is_another(&one.system, &one.blind))) {
             return Ok(true);
         }
         let is_new = drawn.subjects.get(subject).is_some_and(|drawn| matches!(drawn.from, From::Nothing { .. }));
@@ -232,7 +232,7 @@ impl Tables for Picture<'_> {
             if self.owner(&name.blind)?.is_none() {
                 let mut drawn = self.drawn.borrow_mut();
                 drawn.owners.insert(name.blind, subject.clone());
-                drawn.names.push((subject.clone(), name.clone()));
+                drawn.names.entry(subject.clone()).or_default().push(name.clone());
                 new.push(name.blind);
             }
         }

@@ -22,12 +22,23 @@ pub(super) struct Common {
     known: RwLock<HashMap<TenantId, Arc<TenantKeys>>>,
     /// The newest moment at which a leaf was written here, in nanoseconds: one that has passed for certain.
     past: AtomicI64,
+    /// How often the rules were asked in vain because something had not been read.
+    #[cfg(test)]
+    pub(super) asked_in_vain: std::sync::atomic::AtomicU64,
 }
 
 impl Common {
     pub(super) fn new(connections: Connections, keyring: Keyring) -> Self {
         let past = AtomicI64::new(i64::MIN);
-        Self { connections, keyring, hub: OnceLock::new(), known: RwLock::default(), past }
+        Self {
+            connections,
+            keyring,
+            hub: OnceLock::new(),
+            known: RwLock::default(),
+            past,
+            #[cfg(test)]
+            asked_in_vain: Default::default(),
+        }
     }
 
     /// The hub's keys; they are read when the store is opened.

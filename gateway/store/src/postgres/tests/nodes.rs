@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
-use tsunagi_core::exchange::DeliveryState;
+use tsunagi_core::exchange::{DeliveryState, RowState};
 use tsunagi_core::id::DeliveryId;
 
 use super::{fresh, open};
 use crate::contract::given::*;
-use crate::{Accepted, Note, SettledState, Store, StoreError};
+use crate::{Accept, Accepted, ExchangeHead, NewRecord, Note, SettledState, Store, StoreError};
 
 /// A second node claims while the first one's claim is not committed: what is behind a claimed delivery stays behind it.
 #[tokio::test]
@@ -205,4 +206,31 @@ async fn calls_at_once_share_transactions() {
     assert_eq!(indexes, (1..=200).collect());
     let shared = store.commits() - before;
     assert!(shared < 200, "{shared} transactions for 200 calls");
+}
+
+/// What the rules will ask for is read beforehand, for all rows at once: of a tenant that the node has not met too, and of a
+/// call that comes again under its key with another number.
+#[tokio::test]
+async fn a_file_is_not_read_row_by_row() {
+    let (store, place) = fresh!();
+    let rows = |first: u64| (1..=100).map(|n| row(n, vaccination(first + n))).collect::<Vec<_>>();
+    let only = |head, rows| Accept { head, rows, complete: false };
+    durable(store.accept(&aoi(), whole(keyed(1, "a"), rows(0))).await);
+    // A node that has met nobody: new people under a key, of whom it is told a half, and then again all.
+    let other = open(&place).await;
+    durable(other.accept(&aoi(), only(keyed(2, "b"), rows(100).split_off(50))).await);
+    let again = ExchangeHead { digest: keyed(2, "b").digest, ..keyed(3, "b") };
+    let (_, kept, repeated) = durable(other.accept(&aoi(), whole(again, rows(100))).await);
+    assert!(repeated && kept.len() == 100 && kept.iter().all(|row| matches!(row.state, RowState::Accepted { .. })));
+    // People who are known, with records that are not.
+    let second = |n: u64| NewRecord {
+        id: record_id(1_000 + n),
+        business_key: vec![format!("second-{n}")],
+        ..delivered(1_000 + n, n, "to-app")
+    };
+    let third = open(&place).await;
+    durable(third.accept(&aoi(), whole(head(4), (1..=100).map(|n| row(n, second(n))).collect())).await);
+    for node in [&store, &other, &third] {
+        assert_eq!(node.common().asked_in_vain.load(Ordering::Relaxed), 0);
+    }
 }
