@@ -66,6 +66,9 @@ fn nobody_sees_what_is_not_theirs_and_nothing_is_left_behind() {
         ("city-a", "/v1/exchanges/{id}/rejections"),
         ("app-a", "/app/v1/records"),
         ("app-a", "/app/v1/consents"),
+        ("hospital-a", "/fhir/AuditEvent"),
+        ("city-a", "/fhir/AuditEvent"),
+        ("app-a", "/fhir/AuditEvent"),
     ] {
         assert!(seen(participant, path, "a") && !seen(participant, path, "b"), "{participant} {path}");
         let other = participant.replace("-a", "-b");

@@ -7,6 +7,7 @@ mod access_log;
 mod allocations;
 mod arrows;
 mod bad_certificates;
+mod balp;
 mod booking;
 mod characters;
 mod citizen;

@@ -299,21 +299,27 @@ async fn the_individual_number_is_found_nowhere_whatever_door_it_comes_through()
         }
     }
 
-    // What a hospital and an app are told of the person who has it in every remark.
-    let kind = tables.kinds().find(|kind| kind.schedule.is_some()).unwrap();
-    let text = |key: &str| kind.fields.iter().find(|field| field.key.as_str() == key).unwrap().example.clone();
-    let joined = format!("{}:{}", text("payer_number"), text("recipient_number"));
+    // What a hospital and an app are told of a person about whom it stands in a text that they would see.
+    let sample = std::fs::read(hub.join("samples/immunization.json")).unwrap();
+    let mut dose: Json = serde_json::from_slice(&sample).unwrap();
+    dose["identifier"][0]["value"] = json!("V-HELD");
+    dose["lotNumber"] = json!(FORMS[4]);
+    let named = |system: &str| {
+        let mut identifiers =
+            dose["contained"].as_array().unwrap().iter().flat_map(|one| one["identifier"].as_array().unwrap());
+        let found = identifiers.find(|one| one["system"].as_str().unwrap().ends_with(system)).unwrap();
+        found["value"].as_str().unwrap().to_owned()
+    };
+    let joined = format!("{}:{}", named("/PublicPayerNumber"), named("/PublicInsuredPersonNumber"));
+    let sent = hospital.send(Method::POST, "/fhir/Immunization", &[fhir], dose.to_string()).await;
+    assert_eq!(sent.status, 201, "{}", sent.text());
     let body = consent_of(&joined, now, until).to_string().into_bytes();
     said.ask(&hospital, Method::POST, "/fhir/Consent", &[fhir], body).await;
-    let mut found = 0;
-    for resource_type in
-        ["Immunization", "Bundle", "Composition", "Observation", "Coverage", "ImmunizationRecommendation"]
-    {
-        let path = format!("/fhir/{resource_type}?patient.identifier={RECIPIENT_SYSTEM}%7C{joined}");
-        let reply = said.ask(&hospital, Method::GET, &path, &[], Vec::new()).await;
-        found += reply["total"].as_u64().unwrap_or(0);
-    }
-    assert!(found > 0, "nothing was answered, so nothing was held back");
+    let path = format!("/fhir/Immunization?patient.identifier={RECIPIENT_SYSTEM}%7C{joined}");
+    let found = said.ask(&hospital, Method::GET, &path, &[], Vec::new()).await;
+    let doses = found["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let held = doses.filter(|dose| dose["identifier"][0]["value"] == "V-HELD").collect::<Vec<_>>();
+    assert!(held.len() == 1 && held[0].get("lotNumber").is_none(), "{found}");
     said.ask(&app, Method::GET, "/app/v1/records", &[("authorization", &bearer)], Vec::new()).await;
     assert!(said.count > 800, "{} answers", said.count);
 
@@ -323,14 +329,17 @@ async fn the_individual_number_is_found_nowhere_whatever_door_it_comes_through()
     let ended = tokio::task::spawn_blocking({
         let hub = hub.clone();
         move || {
-            exports(&hub);
             // The write-ahead log is there while it runs.
             assert!(hub.join("data/tsunagi.db-wal").exists());
             let files = files_below(&hub.join("data"));
             for file in files {
                 assert_nowhere(&std::fs::read(&file).unwrap(), &file.display().to_string());
             }
-            served.kill()
+            // All leaves are sealed when it has ended, and none is exported before.
+            let (_, log) = served.terminate();
+            let held = exports(&hub);
+            assert!(held, "no leaf says that a lot number was held back");
+            log
         }
     });
     let log = ended.await.unwrap();
@@ -338,13 +347,15 @@ async fn the_individual_number_is_found_nowhere_whatever_door_it_comes_through()
     assert_nowhere(log.as_bytes(), "the technical log");
 }
 
-/// All that the operator can get out of the hub.
-fn exports(hub: &Path) {
+/// All that the operator can get out of the hub; true if a leaf tells of the lot number that was held back.
+fn exports(hub: &Path) -> bool {
+    let mut held = false;
     for tenant in ["hub", "oita", "hakodate"] {
         let file = format!("{tenant}.jsonl");
         run(hub, &[], &["audit", "export", "--tenant", tenant, &file]).ended(0);
         let bytes = std::fs::read(hub.join(&file)).unwrap();
         assert_nowhere(&bytes, &file);
+        held |= holds(&bytes, b"held:my_number:lot_number");
     }
     let list = run(hub, &[], &["exchanges", "list", "--limit", "500", "--json"]).ended(0);
     assert_nowhere(&list.stdout, "exchanges list");
@@ -359,6 +370,7 @@ fn exports(hub: &Path) {
     for line in [["mappings", "coverage"], ["deliveries", "list"]] {
         assert_nowhere(&run(hub, &[], &line).ended(0).stdout, line[0]);
     }
+    held
 }
 
 /// Every string in a document, by its pointer.

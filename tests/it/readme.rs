@@ -88,6 +88,19 @@ fn commands_work_as_printed() {
     }
 }
 
+/// The page has ports of its own, so that it can be played beside the README.
+#[test]
+fn a_mother_looks_who_has_read_about_her() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("not run: the commands of docs/walk-through.md (curl is not installed)");
+        return;
+    }
+    let text = std::fs::read_to_string(root().join("docs/walk-through.md")).expect("the page is there");
+    let steps = steps(&text);
+    assert!(steps.len() > 7, "docs/walk-through.md has only {} blocks of commands", steps.len());
+    play("docs/walk-through.md", &steps, "C.UTF-8");
+}
+
 #[test]
 fn commands_of_the_pages_on_certificates_work_as_printed() {
     if Command::new("openssl").arg("version").output().is_err() {

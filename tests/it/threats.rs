@@ -40,6 +40,16 @@ pub(crate) fn missing(root: &Path, page: &str) -> Vec<String> {
 }
 
 #[test]
+fn every_profile_of_the_page_on_audit_events_has_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("docs/audit-events.md")).unwrap();
+    assert_eq!(missing(&root, &page), Vec::<String>::new());
+    for name in tsunagi_tests::profile_names() {
+        assert!(page.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+#[test]
 fn every_claim_of_the_page_on_threats_has_its_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = std::fs::read_to_string(root.join("docs/threat-model.md")).unwrap();

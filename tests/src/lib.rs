@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod allowed;
+mod balp;
 pub mod bulk;
 pub mod destination;
 mod dice;
@@ -29,6 +30,7 @@ pub mod process;
 mod scan;
 mod setup;
 
+pub use balp::{balp_oracle, faults_of, profile_names, profile_of};
 pub use dice::Dice;
 pub use gateway::{ALL_PARTNERS, TestGateway, get_plainly};
 pub use identities::{Identities, Pair};

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::{allowed, fhir_oracle};
+use crate::{allowed, balp_oracle, fhir_oracle};
 
 /// Longer than any answer takes; it only bounds how long a test that found a bug hangs.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -170,6 +170,7 @@ impl Partner {
         }
         if reply.header("content-type").starts_with("application/fhir+json") && !reply.body.is_empty() {
             fhir_oracle(&reply.body);
+            balp_oracle(&reply.body);
         }
         Ok(reply)
     }

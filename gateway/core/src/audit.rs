@@ -70,6 +70,18 @@ pub enum Action {
     SubjectShredded,
 }
 
+/// How records were asked for, in the words of FHIR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interaction {
+    /// By an operation (`$submit`).
+    Operation,
+    /// One of them by its id.
+    Read,
+    /// By a search of one type.
+    SearchType,
+}
+
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -110,6 +122,9 @@ pub struct AuditEvent {
     pub outcome: EventOutcome,
     /// Who.
     pub agent: Agent,
+    /// How it was asked, where FHIR has a word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interaction: Option<Interaction>,
     /// In which exchange.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<ExchangeId>,
@@ -179,6 +194,7 @@ impl AuditEvent {
             action,
             outcome,
             agent,
+            interaction: None,
             exchange: None,
             row: None,
             subject: None,

@@ -265,6 +265,11 @@ impl Registry {
         self.channels.values()
     }
 
+    /// The channels of a participant, open or not.
+    pub fn channels_of(&self, participant: &ParticipantId) -> impl Iterator<Item = &Arc<Channel>> {
+        self.channels_by_participant.get(participant).into_iter().flatten()
+    }
+
     /// The channels of a participant for one mode that are open on a day.
     pub fn open_channels<'a>(
         &'a self,
@@ -272,8 +277,7 @@ impl Registry {
         mode: Mode,
         on: Date,
     ) -> impl Iterator<Item = &'a Arc<Channel>> {
-        let all = self.channels_by_participant.get(participant).into_iter().flatten();
-        all.filter(move |channel| channel.mode == mode && channel.is_open(on))
+        self.channels_of(participant).filter(move |channel| channel.mode == mode && channel.is_open(on))
     }
 
     /// The channels on which a tenant's records of a kind are delivered on a day.

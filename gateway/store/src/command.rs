@@ -333,6 +333,8 @@ pub struct Leaf {
 /// Whom leaves tell of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeavesOf {
+    /// Everybody: the whole log.
+    Everybody,
     /// What this participant did.
     Participant(ParticipantId),
     /// What was done with this subject's data.
@@ -347,6 +349,15 @@ pub struct LeafPage {
     /// Below which index the next page begins; `None` if there is nothing left. There may be a next page after one that is
     /// short or empty: only so many leaves are looked through for one.
     pub next: Option<u64>,
+}
+
+impl LeafPage {
+    /// A page of all leaves; a full one has a next, unless it ends with the first leaf of all.
+    pub(crate) fn filled(leaves: Vec<Leaf>, most: usize) -> Self {
+        let last = leaves.last().filter(|_| leaves.len() >= most);
+        let next = last.map(|last| last.index).filter(|index| *index > 0);
+        Self { leaves, next }
+    }
 }
 
 /// What has to be sealed.

@@ -82,7 +82,7 @@ pub(super) async fn access_log(
         for (tenant, index, entry) in page.entries {
             entries.push(Proven { entry, audit: provers.receipt(&tenant, index).await? });
         }
-        match note_reading(&gateway, &call, &sign_in, &people).await {
+        match note_reading(&gateway, &call, &sign_in, &people, None).await {
             Ok(()) => {}
             Err(StoreError::Stale) => continue,
             Err(error) => return Err(Refused(refusal_of(error))),
@@ -103,11 +103,12 @@ pub(super) async fn access_log(
 }
 
 /// That the log was read is in the log before the answer leaves, of everybody whose log was.
-async fn note_reading(
+pub(super) async fn note_reading(
     gateway: &Gateway,
     call: &Call,
     sign_in: &SignIn,
     people: &[(TenantId, Held)],
+    reason: Option<String>,
 ) -> Result<(), StoreError> {
     let mut by_tenant: BTreeMap<&TenantId, Note> = BTreeMap::new();
     for (tenant, held) in people {
@@ -115,6 +116,7 @@ async fn note_reading(
         event.subject = Some(held.subject.clone());
         event.agent.end_user = Some(sign_in.pseudonym());
         event.agent.proxy = is_proxy(held);
+        event.reason.clone_from(&reason);
         let empty = || Note { events: Vec::new(), rests_on: Vec::new(), directive: None };
         let note = by_tenant.entry(tenant).or_insert_with(empty);
         note.events.push(event);

@@ -68,6 +68,7 @@ pub(super) async fn records(
         attested: None,
         end_user: Some(sign_in.pseudonym()),
         action: Action::LookupAnswered,
+        interaction: None,
     };
     let parts = look_up_linked(&gateway, &call, &inquiry, &sign_in, only.as_ref(), Some(&Envelope::Batch)).await?;
     if parts.is_empty() {

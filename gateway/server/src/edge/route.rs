@@ -19,6 +19,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/fhir/metadata", get(fhir::metadata::answer))
         .route("/fhir/CoverageEligibilityRequest/$submit", post(fhir::eligibility::answer))
         .route("/fhir/Consent", post(fhir::consent::record).get(fhir::consent::search))
+        .route("/fhir/AuditEvent", get(fhir::audit_event::search))
         .route("/fhir/ImmunizationRecommendation", get(fhir::recommendation::search))
         .route("/fhir/{resource_type}", post(fhir::submit::answer).get(fhir::read::search))
         .route("/fhir/{resource_type}/{id}", get(fhir::read::one))

@@ -75,8 +75,13 @@ pub(super) fn attempts(canaries: &[Canary], clause: &Clause, clock: &Clock) -> V
         get("/fhir/{resource_type}", format!("/fhir/Coverage?{who}"), maybe_hospital),
         get("/fhir/Consent", format!("/fhir/Consent?{who}"), is_hospital_either),
         get("/fhir/ImmunizationRecommendation", format!("/fhir/ImmunizationRecommendation?{who}"), anybody_either),
-        get("/fhir/AuditEvent", "/fhir/AuditEvent".to_owned(), anybody_either),
-        get("/fhir/AuditEvent", format!("/fhir/AuditEvent?{who}"), anybody_either),
+        get("/fhir/AuditEvent", "/fhir/AuditEvent?_count=200".to_owned(), reads),
+        get("/fhir/AuditEvent", "/fhir/AuditEvent?outcome=4".to_owned(), anybody_either),
+        get(
+            "/fhir/AuditEvent",
+            "/fhir/AuditEvent?_page=self-test-a/1000/0,self-test-b/1000/0".to_owned(),
+            anybody_either,
+        ),
         get("/app/v1/records", "/app/v1/records".to_owned(), is_app),
         get("/app/v1/consents", "/app/v1/consents".to_owned(), is_app),
         get("/app/v1/access-log", "/app/v1/access-log".to_owned(), app_either),
@@ -116,6 +121,10 @@ pub(super) fn attempts(canaries: &[Canary], clause: &Clause, clock: &Clock) -> V
         all.push(by_id("/v1/exchanges/{id}/rejections", uri, registration, is_city));
         let uri = format!("/pmh/v1/medicalSubsidy/registrationTasks/{registration}");
         all.push(by_id("/pmh/v1/{domain}/registrationTasks/{id}", uri, registration, is_city));
+        // A search says nothing by its status: whoever may not see a thing finds nothing by its id.
+        for id in [last(immunization), registration, report] {
+            all.push(get("/fhir/AuditEvent", format!("/fhir/AuditEvent?entity={id}"), anybody_either));
+        }
         let (lookup, leaf) = &canary.lookup;
         let uri = format!("/v1/exchanges/{lookup}?leaf={leaf}");
         all.push(by_id("/v1/exchanges/{id}?leaf", uri, lookup, is_hospital));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tsunagi_adapters::{Envelope, Shape, adapter};
-use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
+use tsunagi_core::audit::{Action, AuditEvent, EventOutcome, Interaction};
 use tsunagi_core::disclosure::{Disclosure, HeldRecord, OutboundCall, PermittedCall};
 use tsunagi_core::document::Document;
 use tsunagi_core::id::{FieldKey, KindName, SubjectKey, TenantId};
@@ -40,6 +40,8 @@ pub struct Inquiry<'a> {
     pub end_user: Option<String>,
     /// What the tenant's log calls this.
     pub action: Action,
+    /// How it was asked, where FHIR has a word for it.
+    pub interaction: Option<Interaction>,
 }
 
 /// What one channel yields. It is handed on when it is noted.
@@ -187,6 +189,7 @@ pub async fn look_up_in(
             event.kind = Some(channel.kind.clone());
             event.channel = Some(channel.id.clone());
             event.flow = Some(inquiry.flow);
+            event.interaction = inquiry.interaction;
             event.agent.end_user.clone_from(&inquiry.end_user);
             match &mut person {
                 None => event.reason = Some("subject_unknown".to_owned()),

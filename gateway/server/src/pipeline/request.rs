@@ -103,6 +103,7 @@ pub async fn request(gateway: &Gateway, call: &Call, asked: &CrossRequest) -> Re
             attested: None,
             end_user: None,
             action: Action::RequestAnswered,
+            interaction: None,
         };
         let line = |outcome, reason, records| LedgerLine { tenant: tenant.clone(), outcome, reason, records };
         if inquiry.channels.is_empty() {

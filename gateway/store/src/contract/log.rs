@@ -203,6 +203,22 @@ pub async fn leaves_are_found_by_whom_they_tell_of(store: Shared) {
     assert!(found(&store, &nowhere, &LeavesOf::Subject(subject(1)), 9).await.is_empty());
 }
 
+/// The whole log newest first, with a next page unless the first leaf of all was on this one.
+pub async fn a_whole_log_is_read_newest_first(store: Shared) {
+    write_of(&store, &aoi(), 0..21).await;
+    write_of(&store, &kita(), 0..4).await;
+    seal(&store, &aoi(), 9).await;
+    for limit in [1, 7, 20, 21, 22] {
+        let all = found(&store, &aoi(), &LeavesOf::Everybody, limit).await;
+        assert_eq!(all, (0..21).rev().collect::<Vec<_>>(), "by {limit}");
+    }
+    let page = store.leaves_of(&aoi(), &LeavesOf::Everybody, 21, 21).await.unwrap();
+    assert_eq!((page.leaves.len(), page.next), (21, None));
+    assert!(store.leaves_of(&aoi(), &LeavesOf::Everybody, 0, 9).await.unwrap().leaves.is_empty());
+    let nowhere = TenantId::parse("nowhere").unwrap();
+    assert!(found(&store, &nowhere, &LeavesOf::Everybody, 9).await.is_empty());
+}
+
 /// Only who knows the head that was cosigned last replaces it, and the hub's log has an event of it.
 pub async fn a_witnessed_head_is_replaced_by_who_saw_it(store: Shared) {
     let head = |size| WitnessedHead { size, root: [u8::try_from(size).unwrap(); 32] };

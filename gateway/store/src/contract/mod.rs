@@ -55,8 +55,8 @@ macro_rules! store_contract {
             log:
                 a_checkpoint_is_verified_by_its_key, a_seal_goes_on_where_the_last_one_ended,
                 a_witnessed_head_is_replaced_by_who_saw_it, an_empty_log_verifies, an_old_or_unfounded_seal_is_stale,
-                leaves_are_dense_and_hashed, leaves_are_found_by_whom_they_tell_of, tiles_hold_what_proofs_are_made_of,
-                verification_tells_how_far_it_is;
+                a_whole_log_is_read_newest_first, leaves_are_dense_and_hashed, leaves_are_found_by_whom_they_tell_of,
+                tiles_hold_what_proofs_are_made_of, verification_tells_how_far_it_is;
             pages:
                 a_receipt_comes_page_by_page, refused_rows_come_page_by_page;
             reading:

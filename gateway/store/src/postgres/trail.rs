@@ -52,7 +52,7 @@ pub(super) async fn leaves_of(
 ) -> Result<LeafPage, StoreError> {
     let mut page = LeafPage { leaves: Vec::new(), next: None };
     let Some(keys) = common.keys(tx, tenant).await? else { return Ok(page) };
-    let trail = Trail::of(&keys, of);
+    let Some(trail) = Trail::of(&keys, of) else { return whole(tx, tenant, below, most).await };
     let indexed = segments(tx, tenant).await? * SEGMENT;
     let last = tx.one("SELECT max(idx) + 1 FROM audit_leaves WHERE tenant = $1", &[&tenant.as_str()]).await?;
     let last: Option<i64> = last.map(|row| row.of(0)).transpose()?.flatten();
@@ -104,6 +104,17 @@ pub(super) async fn leaves_of(
         }
     }
     Ok(page)
+}
+
+/// All leaves below an index, newest first.
+async fn whole(tx: &Tx, tenant: &TenantId, below: u64, most: usize) -> Result<LeafPage, StoreError> {
+    let found = tx
+        .query(
+            "SELECT idx, bytes, hash FROM audit_leaves WHERE tenant = $1 AND idx < $2 ORDER BY idx DESC LIMIT $3",
+            &[&tenant.as_str(), &count(below.min(i64::MAX.cast_unsigned()))?, &limit(most)],
+        )
+        .await?;
+    Ok(LeafPage::filled(found.iter().map(leaf).collect::<Result<_, _>>()?, most))
 }
 
 /// How many segments are indexed.

@@ -55,7 +55,7 @@ pub(super) fn leaves_of(
 ) -> Result<LeafPage, StoreError> {
     let mut page = LeafPage { leaves: Vec::new(), next: None };
     let Some(tenancy) = session.known(tenant)? else { return Ok(page) };
-    let trail = Trail::of(&tenancy.keys, of);
+    let Some(trail) = Trail::of(&tenancy.keys, of) else { return whole(session, tenant, below, most) };
     let indexed = tenancy.segments()? * SEGMENT;
     let mut last =
         session.conn.prepare_cached("SELECT idx FROM audit_leaves WHERE tenant = ?1 ORDER BY idx DESC LIMIT 1")?;
@@ -99,6 +99,15 @@ pub(super) fn leaves_of(
         }
     }
     Ok(page)
+}
+
+/// All leaves below an index, newest first.
+fn whole(session: &Session<'_>, tenant: &TenantId, below: u64, most: usize) -> Result<LeafPage, StoreError> {
+    let mut select = session.conn.prepare_cached(
+        "SELECT idx, bytes, hash FROM audit_leaves WHERE tenant = ?1 AND idx < ?2 ORDER BY idx DESC LIMIT ?3",
+    )?;
+    let found = select.query_map((tenant.as_str(), count(below.min(i64::MAX.cast_unsigned()))?, limit(most)), leaf)?;
+    Ok(LeafPage::filled(found.collect::<Result<_, _>>()?, most))
 }
 
 fn leaf(row: &Row<'_>) -> rusqlite::Result<Leaf> {

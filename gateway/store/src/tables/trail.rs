@@ -73,13 +73,15 @@ pub(crate) struct Trail {
 }
 
 impl Trail {
-    pub(crate) fn of(keys: &TenantKeys, of: &LeavesOf) -> Self {
+    /// None where the whole log is looked at.
+    pub(crate) fn of(keys: &TenantKeys, of: &LeavesOf) -> Option<Self> {
         let (what, id) = match of {
+            LeavesOf::Everybody => return None,
             LeavesOf::Participant(id) => (PARTICIPANT, id.as_str()),
             LeavesOf::Subject(key) => (SUBJECT, key.as_str()),
         };
         // As it stands in a leaf: no text of one can look like this, for quotation marks in a text are escaped.
-        Self { trail: keys.trail(what, id), told: format!("\"{what}\":\"{id}\"").into_bytes() }
+        Some(Self { trail: keys.trail(what, id), told: format!("\"{what}\":\"{id}\"").into_bytes() })
     }
 
     /// What a leaf that tells of them holds.

@@ -61,12 +61,25 @@ pub(super) struct Entry {
     denied_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_version: Option<String>,
+    /// How many records were seen, or came in.
+    #[serde(skip_serializing_if = "is_zero")]
+    records: usize,
     /// Disclosure classes that were seen, or came in.
     seen: Vec<Named>,
     /// Those of the kind that were not: refused, or nothing was there.
     not_seen: Vec<Named>,
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange: Option<ExchangeId>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "so serde asks")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A number to be told; nothing of none.
+fn count(records: usize) -> String {
+    if records == 0 { String::new() } else { records.to_string() }
 }
 
 /// What words are made from.
@@ -106,6 +119,8 @@ impl Words<'_> {
             bases: event.bases.iter().map(|basis| self.basis(basis)).collect(),
             denied_by: event.denied_by.clone(),
             policy_version: event.policy_version.clone(),
+            // Of what a proxy is not shown it is not told how many there are.
+            records: if seen.is_empty() { 0 } else { event.records.len() },
             seen,
             not_seen,
             exchange: event.exchange.clone(),
@@ -176,6 +191,7 @@ impl Words<'_> {
                 add("理由", entry.reason.iter().map(|one| one.label.clone()).collect());
                 add("目的", entry.purpose.iter().map(|one| one.label.clone()).collect());
                 add("根拠", list(&entry.bases));
+                add("件数", count(entry.records));
                 add("見られた区分", list(&entry.seen));
                 text + "。"
             }
@@ -191,6 +207,7 @@ impl Words<'_> {
                 add("Reason", entry.reason.iter().map(|one| one.label.clone()).collect());
                 add("Purpose", entry.purpose.iter().map(|one| one.label.clone()).collect());
                 add("By right of", list(&entry.bases));
+                add("Records", count(entry.records));
                 add("Classes seen", list(&entry.seen));
                 text + "."
             }

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
-use tsunagi_core::audit::{Action, EventOutcome};
+use tsunagi_core::audit::{Action, EventOutcome, Interaction};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::{DirectiveId, KindName, SubjectKey};
 use tsunagi_core::policy::{Directive, RecipientScope};
@@ -238,6 +238,7 @@ async fn own(gateway: &Gateway, call: &Call, query: Option<&str>) -> Result<Vec<
         let held = gateway.store.held(tenant, &subject, &[]).await?;
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
         event.subject = held.as_ref().map(|held| held.subject.clone());
+        event.interaction = Some(Interaction::SearchType);
         event.reason = Some("own_directives".to_owned());
         let rests_on = held.iter().map(|held| (held.subject.clone(), held.version)).collect();
         let note = tsunagi_store::Note { events: vec![event], rests_on, directive: None };

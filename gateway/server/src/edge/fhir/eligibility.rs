@@ -10,7 +10,7 @@ use http::{HeaderMap, Response, StatusCode};
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use serde_json::Value;
-use tsunagi_core::audit::Action;
+use tsunagi_core::audit::{Action, Interaction};
 use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::fault::Lang;
 use tsunagi_core::id::{ExchangeId, KindName, RecordId, SubjectKey};
@@ -82,6 +82,7 @@ pub(in crate::edge) async fn answer(
         attested: attested.as_ref().map(|make| make as &(dyn Fn(SubjectKey) -> Directive + Send + Sync)),
         end_user: None,
         action: Action::LookupAnswered,
+        interaction: Some(Interaction::Operation),
     };
     let parts = look_up(&gateway, &call, &inquiry, &SubjectRef::Identifier(identifier), None).await?;
     let rights: Vec<Right<'_>> = parts

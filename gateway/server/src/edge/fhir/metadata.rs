@@ -10,6 +10,8 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::MEDIA_TYPE;
+use super::audit_event::profile::claimed;
+use super::audit_event::search::PARAMETERS;
 use crate::edge::answer;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
@@ -29,6 +31,7 @@ pub(in crate::edge) async fn answer(
             interactions.entry(resource_type).or_default().insert("search-type");
         }
     }
+    interactions.insert("AuditEvent", BTreeSet::from(["search-type"]));
     interactions.insert("Consent", BTreeSet::from(["create", "search-type"]));
     if tables.kinds().any(|kind| kind.schedule.is_some()) {
         interactions.insert("ImmunizationRecommendation", BTreeSet::from(["search-type"]));
@@ -37,7 +40,13 @@ pub(in crate::edge) async fn answer(
         .into_iter()
         .map(|(resource_type, codes)| {
             let codes: Vec<Value> = codes.into_iter().map(|code| json!({ "code": code })).collect();
-            json!({ "type": resource_type, "interaction": codes })
+            let mut resource = json!({ "type": resource_type, "interaction": codes });
+            if let ("AuditEvent", Some(members)) = (resource_type, resource.as_object_mut()) {
+                let parameters = PARAMETERS.map(|(name, of)| json!({ "name": name, "type": of }));
+                members.insert("supportedProfile".to_owned(), claimed().collect());
+                members.insert("searchParam".to_owned(), json!(parameters));
+            }
+            resource
         })
         .collect();
     resources.push(json!({

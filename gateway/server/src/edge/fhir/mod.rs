@@ -1,5 +1,6 @@
 //! FHIR R4: what hospitals speak.
 
+pub(super) mod audit_event;
 pub(super) mod consent;
 pub(super) mod eligibility;
 pub(super) mod metadata;

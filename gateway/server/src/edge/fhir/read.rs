@@ -10,7 +10,7 @@ use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tsunagi_adapters::Envelope;
-use tsunagi_core::audit::Action;
+use tsunagi_core::audit::{Action, Interaction};
 use tsunagi_core::disclosure::HeldRecord;
 use tsunagi_core::id::RecordId;
 use tsunagi_core::kind::Kind;
@@ -56,6 +56,7 @@ pub(in crate::edge) async fn search(
         attested: None,
         end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
+        interaction: Some(Interaction::SearchType),
     };
     let envelope = Envelope::Search { resource_type };
     let parts = match (&sign_in, named) {
@@ -98,6 +99,7 @@ pub(in crate::edge) async fn one(
         attested: None,
         end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
+        interaction: Some(Interaction::Read),
     };
     let parts = match &sign_in {
         Some(sign_in) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, Some(&Envelope::Single)).await?,

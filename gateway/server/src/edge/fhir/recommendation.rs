@@ -10,7 +10,7 @@ use axum::extract::{RawQuery, State};
 use http::{HeaderMap, Response, StatusCode};
 use jiff::civil::Date;
 use serde_json::{Value, json};
-use tsunagi_core::audit::Action;
+use tsunagi_core::audit::{Action, Interaction};
 use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::FieldKey;
 use tsunagi_core::kind::{Kind, ScheduleRule};
@@ -53,6 +53,7 @@ pub(in crate::edge) async fn search(
         attested: None,
         end_user: sign_in.as_ref().map(SignIn::pseudonym),
         action: Action::LookupAnswered,
+        interaction: Some(Interaction::SearchType),
     };
     let parts = match (&sign_in, named) {
         (Some(sign_in), _) => look_up_linked(&gateway, &call, &inquiry, sign_in, None, None).await?,

@@ -102,7 +102,7 @@ async fn racing_nodes_write_one_dense_log_and_keep_a_key_once() {
             tasks.spawn(async move {
                 // Both nodes get the same body under the same key, as two exchanges; and a note each.
                 let id = exchange(1_000 + n * 2 + at as u64);
-                let head = crate::ExchangeHead { id, ..keyed(n + 1, &format!("k{n}")) };
+                let head = ExchangeHead { id, ..keyed(n + 1, &format!("k{n}")) };
                 let accepted = node.accept(&aoi(), whole(head, vec![row(1, vaccination(n + 1))])).await.unwrap();
                 let note = Note { events: vec![event(1)], rests_on: vec![], directive: None };
                 node.note(&aoi(), note).await.unwrap();

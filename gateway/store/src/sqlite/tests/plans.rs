@@ -237,8 +237,9 @@ async fn everything(store: &Shared) {
         store.tile(&aoi(), tsunagi_core::merkle::Tile { level, index: 0 }).await.unwrap();
     }
     store.index_leaves(&aoi()).await.unwrap();
-    let of = crate::LeavesOf::Subject(subject(1));
-    store.leaves_of(&aoi(), &of, u64::MAX, 9).await.unwrap();
+    for of in [crate::LeavesOf::Everybody, crate::LeavesOf::Subject(subject(1))] {
+        store.leaves_of(&aoi(), &of, u64::MAX, 9).await.unwrap();
+    }
     let head = crate::WitnessedHead { size: 1, root: [1; 32] };
     store.witness("log", None, head, event()).await.unwrap();
     store.audit_page(&aoi(), 0, 9).await.unwrap();
