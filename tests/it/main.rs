@@ -15,7 +15,6 @@ mod commands;
 mod consent;
 mod coordinator;
 mod coverage;
-mod crash;
 mod decisions;
 mod deploy;
 mod directives;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// `file::test` of each claim, and files that are a test as a whole.
-fn named(page: &str) -> Vec<(&str, Option<&str>)> {
+pub(crate) fn named(page: &str) -> Vec<(&str, Option<&str>)> {
     let quoted = page.split('`').skip(1).step_by(2);
     quoted
         .filter(|words| words.contains(".rs"))
@@ -15,7 +15,7 @@ fn named(page: &str) -> Vec<(&str, Option<&str>)> {
 }
 
 /// What is missing of the tests named.
-fn missing(root: &Path, page: &str) -> Vec<String> {
+pub(crate) fn missing(root: &Path, page: &str) -> Vec<String> {
     let is_there = |(file, test): &(&str, Option<&str>)| {
         let text = std::fs::read_to_string(root.join("tests/it").join(file))
             .or_else(|_| std::fs::read_to_string(root.join(file)))

@@ -8,6 +8,7 @@ use tsunagi_core::merkle::{Hash, Plan, leaf_hash, root};
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_core::tlog::Growth;
 use tsunagi_gateway::gateway::Running;
+use tsunagi_tests::faulty::{Failing, FaultyStore, Write};
 use tsunagi_tests::{Reply, Setup, TestGateway};
 
 const PATH: &str = "/v1/witness/add-checkpoint";
@@ -152,4 +153,27 @@ async fn of_two_at_once_one_is_cosigned() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
     hub.finish().await;
+}
+
+/// What was cosigned and what nobody was told of look the same to who waits; asked again, the witness says where it stands.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_could_not_remember_cosigns_nothing_and_says_where_it_stands() {
+    for how in Failing::PAIR {
+        let mut hub = witness().await;
+        let (store, _failures) = FaultyStore::before(hub.store());
+        let started = Box::pin(Running::start_on(hub.config.clone(), hub.clock.clone(), store.clone())).await.unwrap();
+        std::mem::replace(&mut hub.running, started).drain().await;
+        let log = Log::of(0..20);
+        store.fail(Write::Witness, how);
+        let failed = add(&hub, "city-oita", log.growth(0, 10)).await.expect(503);
+        assert!(!failed.text().contains('\u{2014}'), "{}", failed.text());
+        if how == Failing::After {
+            assert_eq!(add(&hub, "city-oita", log.growth(0, 10)).await.expect(409).text(), "10\n");
+            add(&hub, "city-oita", log.growth(10, 10)).await.expect(200);
+        } else {
+            add(&hub, "city-oita", log.growth(0, 10)).await.expect(200);
+        }
+        assert!(store.has_failed_all());
+        hub.finish().await;
+    }
 }

@@ -62,6 +62,12 @@ impl Call {
         self.answer_with(status, &[], "");
     }
 
+    /// Answers with a status alone; false if whoever called is gone.
+    pub fn try_answer(self, status: u16) -> bool {
+        let response = Response::builder().status(status).body(Full::default()).expect("a response");
+        self.answer.send(response).is_ok()
+    }
+
     /// Answers with headers and a body.
     pub fn answer_with(self, status: u16, headers: &[(&str, &str)], body: &str) {
         let mut response = Response::builder().status(status);
@@ -112,6 +118,11 @@ impl Destination {
     /// `https://localhost:PORT/in`
     pub fn url(&self) -> String {
         format!("https://localhost:{}/in", self.address.port())
+    }
+
+    /// The next that comes in, whenever that is.
+    pub async fn next(&mut self) -> Option<Knock> {
+        self.knocks.recv().await
     }
 
     /// The next that comes in.

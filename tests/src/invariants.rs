@@ -32,11 +32,12 @@ pub async fn check_invariants(store: &dyn Storage, public_key: &[u8; 32]) {
     let known: BTreeSet<&str> = exchanges.iter().map(|exchange| exchange.id.as_str()).collect();
     for tenant in tenants.iter().filter(|tenant| !tenant.is_hub()) {
         let log = &logs[tenant];
+        let index = Index::of(log);
         let deliveries =
             store.deliveries(tenant, &DeliveryFilter { state: None, limit: ALL }).await.expect("deliveries");
         for delivery in &deliveries {
             assert!(known.contains(delivery.exchange.as_str()), "{}: a delivery without an exchange", delivery.id);
-            delivery_is_told(delivery, log);
+            delivery_is_told(delivery, &index);
             for other in tenants.iter().filter(|other| *other != tenant) {
                 let seen = store.delivery(other, &delivery.id).await.expect("a read");
                 assert!(seen.is_none(), "{}: a delivery of {tenant} is reachable as {other}", delivery.id);
@@ -68,12 +69,33 @@ fn says_why(event: &AuditEvent) {
     }
 }
 
+/// What a log says of each delivery and of each exchange, oldest first.
+struct Index<'l> {
+    deliveries: BTreeMap<&'l str, Vec<(usize, &'l AuditEvent)>>,
+    exchanges: BTreeMap<&'l str, Vec<&'l AuditEvent>>,
+}
+
+impl<'l> Index<'l> {
+    fn of(log: &'l Log) -> Self {
+        let (mut deliveries, mut exchanges) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+        for (at, event) in log.events.iter().enumerate() {
+            if let Some(id) = &event.delivery {
+                deliveries.entry(id.as_str()).or_default().push((at, event));
+            }
+            if let Some(id) = &event.exchange {
+                exchanges.entry(id.as_str()).or_default().push(event);
+            }
+        }
+        Self { deliveries, exchanges }
+    }
+}
+
 /// A settled delivery has its event, and one that was delivered was disclosed before.
-fn delivery_is_told(delivery: &DeliveryView, log: &Log) {
-    let is = |event: &AuditEvent, action| event.action == action && event.delivery.as_ref() == Some(&delivery.id);
-    let place = |action| log.events.iter().position(|event| is(event, action));
+fn delivery_is_told(delivery: &DeliveryView, log: &Index<'_>) {
+    let told = log.deliveries.get(delivery.id.as_str()).map_or(&[][..], Vec::as_slice);
+    let place = |action| told.iter().find(|(_, event)| event.action == action).map(|(at, _)| *at);
     // The last one: before it a lease may have been given back, or an attempt may have failed.
-    let settled = log.events.iter().rposition(|event| is(event, Action::DeliverySettled));
+    let settled = told.iter().rfind(|(_, event)| event.action == Action::DeliverySettled).map(|(at, _)| *at);
     match delivery.state {
         DeliveryState::Pending => {}
         DeliveryState::Delivered | DeliveryState::Rejected => {
@@ -84,23 +106,37 @@ fn delivery_is_told(delivery: &DeliveryView, log: &Log) {
             assert!(settled.is_some(), "{}: settled without an event", delivery.id);
         }
     }
-    let record = log.events.iter().find(|event| {
-        event.exchange.as_ref() == Some(&delivery.exchange)
-            && matches!(event.action, Action::RecordAccepted | Action::RecordDeleted)
+    let record = log.exchanges.get(delivery.exchange.as_str()).into_iter().flatten().find(|event| {
+        matches!(event.action, Action::RecordAccepted | Action::RecordDeleted)
             && event.records.iter().any(|(id, _)| *id == delivery.record)
     });
     assert!(record.is_some(), "{}: a delivery of a record that nobody accepted", delivery.id);
 }
 
+/// A settled delivery is there; or it was purged after that, and no more of them are gone than the log says were.
 fn settlements_are_of_deliveries(log: &Log, deliveries: &[DeliveryView]) {
     let known: BTreeSet<_> = deliveries.iter().map(|delivery| &delivery.id).collect();
-    // What its log says was purged may be gone; only what came before that.
-    let purged = log.events.iter().rposition(|event| event.action == Action::RecordsPurged);
-    let settled = |event: &AuditEvent| event.action == Action::DeliverySettled;
-    for (at, event) in log.events.iter().enumerate().filter(|(_, event)| settled(event)) {
-        let id = event.delivery.as_ref().expect("a settlement names its delivery");
-        assert!(known.contains(id) || Some(at) < purged, "{id}: settled and gone");
+    // From the end: each purge may have taken what was settled before it.
+    let (mut purged, mut gone) = (0, BTreeSet::new());
+    for event in log.events.iter().rev() {
+        match event.action {
+            Action::RecordsPurged => purged += deliveries_purged(event),
+            Action::DeliverySettled => {
+                let id = event.delivery.as_ref().expect("a settlement names its delivery");
+                if !known.contains(id) && gone.insert(id) {
+                    assert!(gone.len() as u64 <= purged, "{id}: settled and gone, and {purged} were purged since");
+                }
+            }
+            _ => {}
+        }
     }
+}
+
+/// How many deliveries a purge took, as its leaf says: `… deliveries:N …`.
+fn deliveries_purged(event: &AuditEvent) -> u64 {
+    let told = event.reason.as_deref().unwrap_or_default();
+    let number = told.split(' ').find_map(|word| word.strip_prefix("deliveries:"));
+    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("a purge that counts nothing: {event:?}"))
 }
 
 /// No record of one tenant is reachable as another.
@@ -141,5 +177,45 @@ fn requests_are_in_both(logs: &BTreeMap<TenantId, Log>, registry: &Registry) {
                 _ => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tsunagi_core::audit::Agent;
+    use tsunagi_core::id::DeliveryId;
+
+    use super::*;
+
+    fn log(events: &[(Action, &str)]) -> Log {
+        let event = |(action, told): &(Action, &str)| {
+            let mut event = AuditEvent::new(jiff::Timestamp::UNIX_EPOCH, *action, EventOutcome::Done, Agent::default());
+            event.delivery = DeliveryId::parse(told).ok();
+            event.reason = Some((*told).to_owned());
+            event
+        };
+        Log { tenant: "oita".parse().expect("a tenant"), events: events.iter().map(event).collect() }
+    }
+
+    const FIRST: (Action, &str) = (Action::DeliverySettled, "dl-00000000000000000000000000000001");
+    const SECOND: (Action, &str) = (Action::DeliverySettled, "dl-00000000000000000000000000000002");
+    const ONE: (Action, &str) = (Action::RecordsPurged, "records:0 versions:0 refused_rows:0 deliveries:1 bytes:0");
+
+    #[test]
+    fn as_many_settled_deliveries_may_be_gone_as_were_purged_since() {
+        settlements_are_of_deliveries(&log(&[FIRST, FIRST, ONE]), &[]);
+        settlements_are_of_deliveries(&log(&[FIRST, ONE, SECOND, ONE]), &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "settled and gone")]
+    fn and_no_more() {
+        settlements_are_of_deliveries(&log(&[FIRST, SECOND, ONE]), &[]);
+    }
+
+    #[test]
+    #[should_panic(expected = "settled and gone")]
+    fn and_none_that_was_settled_later() {
+        settlements_are_of_deliveries(&log(&[FIRST, ONE, SECOND]), &[]);
     }
 }

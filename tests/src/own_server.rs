@@ -74,6 +74,19 @@ impl OwnServer {
         copy
     }
 
+    /// Starts a copy as the standby of the server that it was made of.
+    pub fn follow(&self, primary: &Self) {
+        let signal = self.data().join("standby.signal");
+        std::fs::write(&signal, "").expect("a file");
+        self.give_away(&signal);
+        self.start(&[format!("primary_conninfo='host=127.0.0.1 port={} user=postgres'", primary.port)]);
+    }
+
+    /// Makes a standby take over.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["--wait", "promote"]);
+    }
+
     fn run(&self, program: &str, arguments: &[&str]) {
         let data = format!("--pgdata={}", self.data().display());
         // The server goes on after pg_ctl has ended, so it must not hold this end of a pipe.

@@ -105,8 +105,13 @@ pub fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Ran 
 }
 
 fn command(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command_through(&[], folder, settings, arguments)
+}
+
+fn command_through(program: &[&str], folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut words = program.iter().map(OsStr::new).chain([binary().as_os_str()]);
+    let mut command = Command::new(words.next().expect("at least the binary"));
+    command.args(words).args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TSUNAGI__")) {
         command.env_remove(name);
     }
@@ -138,8 +143,18 @@ pub struct Served {
 impl Served {
     /// Starts `tsunagi serve` on a hub's folder, on ports that are free, and waits until it says that it is ready.
     pub fn start(hub: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::launch(hub, settings).until_ready()
+    }
+
+    /// The same without waiting: where it listens is not known yet.
+    pub fn launch(hub: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::launch_through(&[], hub, settings)
+    }
+
+    /// The same through a program that takes the command as its last arguments and becomes it.
+    pub fn launch_through(program: &[&str], hub: &Path, settings: &[(&str, &str)]) -> Self {
         let all: Vec<(&str, &str)> = FREE_PORTS.iter().chain(settings).copied().collect();
-        let mut child = command(hub, &all, &["--config", "tsunagi.toml", "serve"])
+        let mut child = command_through(program, hub, &all, &["--config", "tsunagi.toml", "serve"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -159,11 +174,15 @@ impl Served {
             }
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut served = Self { child, lines, log, edge: nowhere, operations: nowhere };
-        let ready = served.wait_for(" ready ");
-        served.edge = address(&ready, "edge=");
-        served.operations = address(&ready, "operations=");
-        served
+        Self { child, lines, log, edge: nowhere, operations: nowhere }
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn until_ready(mut self) -> Self {
+        let ready = self.wait_for(" ready ");
+        self.edge = address(&ready, "edge=");
+        self.operations = address(&ready, "operations=");
+        self
     }
 
     /// Waits for the next line of the log that holds `text`, and gives it.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tsunagi_tests::papers::{Person, RECIPIENT_SYSTEM, consent, eligibility, entitlement};
-use tsunagi_tests::{ISSUER, Partner, Setup, TestGateway};
+use tsunagi_tests::{Dice, ISSUER, Partner, Setup, TestGateway};
 
 /// Of each cause.
 const REQUESTS: usize = 2_500;
@@ -87,7 +87,7 @@ async fn measure(hub: &TestGateway, hospital: &Partner, surface: &str, people: &
         assert!(is_refused, "{}: {}", CAUSES[cause], reply.text());
         u64::try_from(took.as_nanos()).unwrap()
     };
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let mut dice = Dice::new(0x9E37_79B9_7F4A_7C15);
     let mut times = vec![Vec::new(); CAUSES.len()];
     for round in 0..WARM_UP + REQUESTS {
         let mut order: Vec<usize> = (0..CAUSES.len()).collect();
@@ -104,7 +104,7 @@ async fn measure(hub: &TestGateway, hospital: &Partner, surface: &str, people: &
 
 /// Prints every pair; true if any is told apart.
 fn report(surface: &str, times: &[Vec<u64>]) -> bool {
-    let mut dice = Dice(0xD1B5_4A32_D192_ED03);
+    let mut dice = Dice::new(0xD1B5_4A32_D192_ED03);
     let pairs = CAUSES.len() * (CAUSES.len() - 1) / 2;
     let level = 1.0 - FALSE_ALARMS / pairs as f64;
     for (cause, of) in CAUSES.iter().zip(times) {
@@ -154,22 +154,4 @@ fn distance(one: &[u64], other: &[u64]) -> f64 {
         most = most.max((i as f64 / one.len() as f64 - j as f64 / other.len() as f64).abs());
     }
     most
-}
-
-/// Numbers that are the same in every run (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            items.swap(at, (self.next() % (at as u64 + 1)) as usize);
-        }
-    }
 }

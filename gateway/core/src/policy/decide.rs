@@ -338,7 +338,7 @@ fn consent(question: &Question<'_>, class: &ClassName, rule: &PolicyRule) -> Res
         if directive.is_in_force(question.at) {
             return Ok(directive.id.clone());
         }
-        if directive.withdrawn_at.is_some_and(|end| end <= question.at) {
+        if directive.withdrawn_at.is_some() {
             reason = DenialReason::ConsentWithdrawn;
         } else if reason == DenialReason::ConsentMissing && directive.expires_at.is_some_and(|end| end <= question.at) {
             reason = DenialReason::ConsentExpired;

@@ -65,11 +65,16 @@ pub struct Directive {
 }
 
 impl Directive {
-    /// True between giving and expiry or withdrawal.
+    /// True between giving and expiry, unless it was withdrawn. A withdrawal is an act and no date: it holds for whoever
+    /// knows of it, whatever a clock says that was set back, is slow, or was read before.
     pub fn is_in_force(&self, at: Timestamp) -> bool {
-        self.given_at <= at
-            && self.expires_at.is_none_or(|end| at < end)
-            && self.withdrawn_at.is_none_or(|end| at < end)
+        self.given_at <= at && self.expires_at.is_none_or(|end| at < end) && self.withdrawn_at.is_none()
+    }
+
+    /// What was known of it at a moment: without a withdrawal that came later. For questions about the past alone.
+    pub fn as_it_stood(mut self, at: Timestamp) -> Self {
+        self.withdrawn_at = self.withdrawn_at.filter(|end| *end <= at);
+        self
     }
 
     /// True if it speaks of this recipient, kind and purpose. A purpose that is not stated may be any: a denial

@@ -315,8 +315,17 @@ fn the_reason_says_what_would_have_to_change() {
             ConsentMissing,
             "hospital-consent",
         ),
+        // Set back, a clock does not undo what was withdrawn; what was known then is another question.
         (
-            Ask { directives: vec![Directive { withdrawn_at: Some(hours(1)), ..expired() }], ..hospital() },
+            Ask { directives: vec![Directive { withdrawn_at: Some(hours(1)), ..permit() }], ..hospital() },
+            ConsentWithdrawn,
+            "hospital-consent",
+        ),
+        (
+            Ask {
+                directives: vec![Directive { withdrawn_at: Some(hours(1)), ..expired() }.as_it_stood(now())],
+                ..hospital()
+            },
             ConsentExpired,
             "hospital-consent",
         ),

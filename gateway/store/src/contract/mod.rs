@@ -13,6 +13,8 @@ pub mod coordination;
 pub mod deliveries;
 pub mod given;
 pub mod intake;
+#[cfg(feature = "postgres")]
+pub mod line;
 pub mod log;
 pub mod pages;
 pub mod reading;

@@ -73,6 +73,7 @@ pub(super) async fn run(context: &Context, asked: &Asked) -> Result<(), CommandF
         (Role::App, false) => Acting::Subject,
         _ => Acting::Organization,
     };
+    let directives: Vec<_> = held.directives.iter().map(|directive| directive.clone().as_it_stood(at)).collect();
     let question = Question {
         flow,
         tenant: &asked.tenant,
@@ -84,7 +85,7 @@ pub(super) async fn run(context: &Context, asked: &Asked) -> Result<(), CommandF
         purpose: asked.purpose,
         stated_basis: asked.basis.as_deref(),
         named_items: &BTreeSet::new(),
-        directives: &held.directives,
+        directives: &directives,
         at,
         today,
     };
