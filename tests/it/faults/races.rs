@@ -217,7 +217,7 @@ async fn of_two_nodes_that_push_one_delivery_one_sends_it() {
     }
     node.drain().await;
     let store = hub.store();
-    hub.finish().await;
+    let _stands_on = hub.finish().await;
     assert!(server.is_quiet(), "something was sent twice");
     let filter = DeliveryFilter { state: None, limit: 1_000 };
     let all = store.deliveries(&"oita".parse().unwrap(), &filter).await.unwrap();
