@@ -84,17 +84,18 @@ mod over_redis {
 
     pub(super) fn open(config: &Config, shared: &Shared) -> Result<Arc<dyn Coordinator>, StartFault> {
         let coordinator = RedisCoordinator::start(settings(config, shared)?);
-        Ok(Arc::new(coordinator.map_err(|fault| StartFault(format!("coordinator.url: {fault}")))?))
+        Ok(Arc::new(coordinator.map_err(|fault| StartFault::Setting(format!("coordinator.url: {fault}")))?))
     }
 
     pub(super) async fn tell_once(config: &Config, shared: &Shared, notice: Notice) -> Result<(), StartFault> {
         let told = RedisCoordinator::tell_once(settings(config, shared)?, notice).await;
-        told.map_err(|fault| StartFault(format!("coordinator.url: {fault}")))
+        told.map_err(|fault| StartFault::Setting(format!("coordinator.url: {fault}")))
     }
 
     fn settings(config: &Config, shared: &Shared) -> Result<Settings, StartFault> {
-        let read =
-            |path: &Path| std::fs::read(path).map_err(|error| StartFault(format!("{}: {error}", path.display())));
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|error| StartFault::Setting(format!("{}: {error}", path.display())))
+        };
         let password = shared.password_file.as_deref().map(password).transpose()?;
         // Who called is hashed under a key that all nodes have and that opens nothing.
         let master = read_key(&config.master_key_file)?;
@@ -114,7 +115,7 @@ mod over_redis {
 
     fn password(path: &Path) -> Result<Sensitive<String>, StartFault> {
         let text = std::fs::read_to_string(path).map(Sensitive::new);
-        let text = text.map_err(|error| StartFault(format!("{}: {error}", path.display())))?;
+        let text = text.map_err(|error| StartFault::Setting(format!("{}: {error}", path.display())))?;
         let first = text.expose().lines().next().unwrap_or("");
         Ok(Sensitive::new(first.to_owned()))
     }
@@ -131,10 +132,10 @@ mod over_redis {
     use crate::gateway::StartFault;
 
     pub(super) fn open(_: &Config, _: &Shared) -> Result<Arc<dyn Coordinator>, StartFault> {
-        Err(StartFault("coordinator.url: this tsunagi was built without the feature `redis`".to_owned()))
+        Err(StartFault::Setting("coordinator.url: this tsunagi was built without the feature `redis`".to_owned()))
     }
 
     pub(super) async fn tell_once(_: &Config, _: &Shared, _: Notice) -> Result<(), StartFault> {
-        Err(StartFault("coordinator.url: this tsunagi was built without the feature `redis`".to_owned()))
+        Err(StartFault::Setting("coordinator.url: this tsunagi was built without the feature `redis`".to_owned()))
     }
 }

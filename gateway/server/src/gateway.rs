@@ -103,15 +103,33 @@ impl Witness {
 
 /// Why the gateway does not start or reload. The text says what to do.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StartFault(pub String);
+pub enum StartFault {
+    /// Something is set or made in a way that does not do.
+    #[error("{0}")]
+    Setting(String),
+    /// A service that it needs is not there; it may be in a while.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl StartFault {
+    /// A fault of the store, which stands at `place`.
+    pub(crate) fn of_store(place: impl std::fmt::Display, error: &StoreError) -> Self {
+        let text = format!("{place}: {error}");
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(text),
+            _ => Self::Setting(text),
+        }
+    }
+}
 
 impl Gateway {
     /// Opens everything that can fail, before any port is bound.
     async fn open(config: Config, clock: Clock, store: Arc<dyn Storage>) -> Result<Arc<Self>, StartFault> {
         let tables = load_tables(&config)?;
-        store.migrate().await.map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))?;
-        let (version, entries) = store.registry().await.map_err(|error| StartFault(error.to_string()))?;
+        let failed = |error| StartFault::of_store("store", &error);
+        store.migrate().await.map_err(failed)?;
+        let (version, entries) = store.registry().await.map_err(failed)?;
         let registry = parsed(entries)?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
@@ -167,7 +185,7 @@ impl Gateway {
         let loaded = Material::load(&self.config, self.clock.now().as_second(), Terms::Against(&held));
         let outcome = if loaded.is_ok() { "done" } else { "refused" };
         metrics::counter!("tsunagi_reloads_total", "outcome" => outcome).increment(1);
-        let fault = loaded.as_ref().err().map(|fault| fault.0.clone());
+        let fault = loaded.as_ref().err().map(ToString::to_string);
         *self.trust_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
         let material = loaded?;
         self.tls.store(Arc::new(material.tls));
@@ -289,7 +307,8 @@ impl Running {
     async fn listen(gateway: Arc<Gateway>) -> Result<(Self, watch::Receiver<bool>), StartFault> {
         let edge_listener = bind(gateway.config.edge.listen).await?;
         let operations_listener = bind(gateway.config.operations_listen).await?;
-        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| StartFault(error.to_string()));
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_err(|error| StartFault::Setting(error.to_string()));
         let (edge, operations) = (address(&edge_listener)?, address(&operations_listener)?);
         let (stop, stopping) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -313,7 +332,7 @@ impl Running {
 
 fn parsed(entries: RegistryEntries) -> Result<Registry, StartFault> {
     Registry::parse(entries)
-        .map_err(|faults| StartFault(faults.into_iter().map(|fault| fault.en).collect::<Vec<_>>().join("; ")))
+        .map_err(|faults| StartFault::Setting(faults.into_iter().map(|fault| fault.en).collect::<Vec<_>>().join("; ")))
 }
 
 /// Reads the tables that the configuration names.
@@ -324,8 +343,17 @@ pub fn load_tables(config: &Config) -> Result<Tables, StartFault> {
     };
     loaded.map_err(|faults| {
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        StartFault(format!("the tables are faulty:\n{}", lines.join("\n")))
+        StartFault::Setting(format!("the tables are faulty:\n{}", lines.join("\n")))
     })
+}
+
+/// True if the configured store was made before.
+pub async fn has_store(config: &Config) -> Result<bool, StartFault> {
+    #[cfg(feature = "postgres")]
+    if let Some(server) = &config.postgres {
+        return crate::postgres::is_made(server).await;
+    }
+    Ok(config.store_path.exists())
 }
 
 /// Opens the configured store with the master key.
@@ -333,7 +361,7 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Storage>, StartFault>
     let keyring = Keyring::new(MasterKey::from_bytes(read_key(&config.master_key_file)?));
     // Files on their way in rest there, whatever the store is.
     if let Some(folder) = config.store_path.parent() {
-        make_private_folder(folder).map_err(|error| StartFault(format!("{}: {error}", folder.display())))?;
+        make_private_folder(folder).map_err(|error| StartFault::Setting(format!("{}: {error}", folder.display())))?;
     }
     #[cfg(feature = "postgres")]
     if let Some(server) = &config.postgres {
@@ -341,13 +369,13 @@ pub async fn open_store(config: &Config) -> Result<Arc<dyn Storage>, StartFault>
     }
     SqliteStore::open(&config.store_path, keyring)
         .map(|store| Arc::new(store) as Arc<dyn Storage>)
-        .map_err(|error| StartFault(format!("{}: {error}", config.store_path.display())))
+        .map_err(|error| StartFault::Setting(format!("{}: {error}", config.store_path.display())))
 }
 
 /// Opens the key that signs checkpoints.
 pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
     CheckpointSigner::new(read_key(&config.checkpoint_key_file)?, CHECKPOINT_KEY_NAME)
-        .map_err(|error| StartFault(format!("{}: {error}", config.checkpoint_key_file.display())))
+        .map_err(|error| StartFault::Setting(format!("{}: {error}", config.checkpoint_key_file.display())))
 }
 
 /// Opens the key that cosigns, where this hub is a witness. It is a key of its own: what it signs says nothing of this
@@ -355,22 +383,24 @@ pub fn open_signer(config: &Config) -> Result<CheckpointSigner, StartFault> {
 pub fn open_witness(config: &Config) -> Result<Option<Witness>, StartFault> {
     let Some(witness) = &config.witness else { return Ok(None) };
     let cosigner = Cosigner::new(read_key(&witness.key_file)?, &witness.name)
-        .map_err(|error| StartFault(format!("{}: {error}", witness.key_file.display())))?;
+        .map_err(|error| StartFault::Setting(format!("{}: {error}", witness.key_file.display())))?;
     Ok(Some(Witness { cosigner, logs: witness.logs.clone() }))
 }
 
 pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
     let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
-        StartFault(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
+        StartFault::Setting(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
     })?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(text.expose().trim(), &mut bytes)
-        .map_err(|_| StartFault(format!("{}: expected 64 hexadecimal digits", path.display())))?;
+        .map_err(|_| StartFault::Setting(format!("{}: expected 64 hexadecimal digits", path.display())))?;
     Ok(Sensitive::new(bytes))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartFault> {
-    TcpListener::bind(address).await.map_err(|error| StartFault(format!("cannot listen on {address}: {error}")))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartFault::Setting(format!("cannot listen on {address}: {error}")))
 }
 
 /// Makes a folder that only its owner can look into, and those above it where they are missing.

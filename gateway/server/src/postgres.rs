@@ -16,7 +16,7 @@ use crate::gateway::StartFault;
 /// Opens it. Says so where the server's own wall between tenants does not bind the configured role.
 pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Arc<dyn Storage>, StartFault> {
     let server = server(config)?;
-    let failed = |error: tsunagi_store::StoreError| StartFault(format!("store.postgres_url: {error}"));
+    let failed = |error| StartFault::of_store("store.postgres_url", &error);
     let store = PostgresStore::open(&server, keyring).await.map_err(failed)?;
     if store.sees_through_the_wall().await.map_err(failed)? {
         tracing::warn!(
@@ -24,6 +24,12 @@ pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Ar
         );
     }
     Ok(Arc::new(store))
+}
+
+/// True if there is a store on that server.
+pub(crate) async fn is_made(config: &PostgresConfig) -> Result<bool, StartFault> {
+    let made = PostgresStore::is_made(&server(config)?).await;
+    made.map_err(|error| StartFault::of_store("store.postgres_url", &error))
 }
 
 /// The server, with what it takes to be let in.
@@ -52,7 +58,7 @@ fn tls(path: &Path) -> Result<Arc<ClientConfig>, StartFault> {
         roots.add(certificate).map_err(|error| unreadable(path, &error))?;
     }
     if roots.is_empty() {
-        return Err(StartFault(format!("{}: there is no certificate in it", path.display())));
+        return Err(StartFault::Setting(format!("{}: there is no certificate in it", path.display())));
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -62,5 +68,5 @@ fn tls(path: &Path) -> Result<Arc<ClientConfig>, StartFault> {
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> StartFault {
-    StartFault(format!("{}: {error}", path.display()))
+    StartFault::Setting(format!("{}: {error}", path.display()))
 }

@@ -73,7 +73,8 @@ fn of_trust(config: &Config, context: &Context) -> Option<Finding> {
     let (now, nothing) = (context.clock.now().as_second(), InForce::default());
     let fault = Material::load(config, now, Terms::Against(&nothing)).err()?;
     // The fault begins with its file.
-    let (place, reason) = fault.0.split_once(": ").unwrap_or(("edge", fault.0.as_str()));
+    let text = fault.to_string();
+    let (place, reason) = text.split_once(": ").unwrap_or(("edge", text.as_str()));
     Some(Finding { place: place.to_owned(), reason: reason.to_owned() })
 }
 

@@ -29,7 +29,7 @@ use tsunagi_store::{Storage, StoreError};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{StartFault, open_store};
+use crate::gateway::{StartFault, has_store, open_store};
 use crate::guarded;
 pub use output::{Output, at, write_line};
 
@@ -151,7 +151,10 @@ impl From<StoreError> for CommandFault {
 
 impl From<StartFault> for CommandFault {
     fn from(fault: StartFault) -> Self {
-        Self::Usage(fault.0)
+        match fault {
+            StartFault::Setting(text) => Self::Usage(text),
+            StartFault::Unavailable(text) => Self::Unavailable(text),
+        }
     }
 }
 
@@ -204,8 +207,11 @@ impl Context {
     /// The store that the configuration names; it must be there already.
     pub async fn store(&self) -> Result<Arc<dyn Storage>, CommandFault> {
         let config = self.config()?;
-        if config.postgres.is_none() && !config.store_path.exists() {
-            let path = config.store_path.display();
+        if !has_store(&config).await? {
+            let path = match &config.postgres {
+                Some(server) => server.url.clone(),
+                None => config.store_path.display().to_string(),
+            };
             return Err(CommandFault::Unavailable(self.output.say(
                 &format!("ストア {path} がありません。--config を確かめてください"),
                 &format!("there is no store at {path}; check --config"),

@@ -77,7 +77,7 @@ async fn play(
     bar.finish_and_clear();
     let is_sound = played.as_ref().is_ok_and(|matrix| matrix.leaks().next().is_none());
     let removed = trial.end(if is_sound { EventOutcome::Done } else { EventOutcome::Failed }).await;
-    let matrix = played.map_err(|fault| CommandFault::Failed(fault.0))?;
+    let matrix = played.map_err(|fault| CommandFault::Failed(fault.to_string()))?;
     Ok((matrix, removed?))
 }
 

@@ -61,7 +61,7 @@ impl Transport {
         let destinations = Arc::new(Destinations::new(trust, provider.clone())?);
         let mut tls = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|error| StartFault(error.to_string()))?
+            .map_err(|error| StartFault::Setting(error.to_string()))?
             .dangerous()
             // Not less than rustls' own verifier, but revocation beside it.
             .with_custom_certificate_verifier(destinations)

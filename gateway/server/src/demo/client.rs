@@ -59,13 +59,13 @@ impl Client {
         roots.add_parsable_certificates(certificates(root)?);
         let tls = rustls::ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| StartFault(error.to_string()))?
+            .map_err(|error| StartFault::Setting(error.to_string()))?
             .with_root_certificates(roots)
             .with_client_auth_cert(
                 certificates(&partner.join(format!("{name}.pem")))?,
                 read_key(&partner.join(format!("{name}.key")))?,
             )
-            .map_err(|error| StartFault(error.to_string()))?;
+            .map_err(|error| StartFault::Setting(error.to_string()))?;
         Ok(Self::over(base, std::sync::Arc::new(tls)))
     }
 

@@ -40,7 +40,7 @@ impl Issuer<'_> {
     /// A token for a citizen, for use with the certificate in this file alone.
     pub(crate) fn token(&self, sub: &str, certificate: &Path, now: i64, secs: i64) -> Result<String, StartFault> {
         let certificates = crate::trust::files::certificates(certificate)?;
-        let leaf = certificates.first().ok_or_else(|| StartFault("the app has no certificate".to_owned()))?;
+        let leaf = certificates.first().ok_or_else(|| StartFault::Setting("the app has no certificate".to_owned()))?;
         let fingerprint = hex::decode(tsunagi_certs::fingerprint(leaf)).map_err(fault)?;
         let claims = json!({
             "iss": self.name, "aud": self.audience, "sub": sub, "iat": now, "exp": now + secs,
@@ -54,5 +54,5 @@ impl Issuer<'_> {
 }
 
 fn fault(error: impl std::fmt::Display) -> StartFault {
-    StartFault(error.to_string())
+    StartFault::Setting(error.to_string())
 }

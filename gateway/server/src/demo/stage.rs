@@ -29,7 +29,7 @@ impl From<std::io::Error> for Flop {
 
 impl From<crate::gateway::StartFault> for Flop {
     fn from(fault: crate::gateway::StartFault) -> Self {
-        Self(fault.0)
+        Self(fault.to_string())
     }
 }
 

@@ -58,7 +58,7 @@ impl TlsMaterial {
         let pair = pair::read(&config.edge.certificate_file, &config.edge.key_file, Purpose::Server, now, terms)?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|error| StartFault(error.to_string()))?
+            .map_err(|error| StartFault::Setting(error.to_string()))?
             .with_client_cert_verifier(clients.clone())
             .with_cert_resolver(Arc::new(pair.signing));
         server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -28,7 +28,7 @@ impl Issuers {
     pub fn load(issuers: &[RawIssuer]) -> Result<Self, StartFault> {
         let mut by_name = BTreeMap::new();
         for issuer in issuers {
-            let fault = |error: String| StartFault(format!("{}: {error}", issuer.jwks_file.display()));
+            let fault = |error: String| StartFault::Setting(format!("{}: {error}", issuer.jwks_file.display()));
             let text = std::fs::read_to_string(&issuer.jwks_file).map_err(|error| fault(error.to_string()))?;
             let keys: JwkSet = serde_json::from_str(&text).map_err(|error| fault(error.to_string()))?;
             by_name.insert(issuer.issuer.clone(), (issuer.audience.clone(), keys));

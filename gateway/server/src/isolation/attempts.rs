@@ -153,8 +153,10 @@ impl Clause {
     /// The first that the policy in force has for the kind that the municipalities of the test take.
     pub(super) fn of(tables: &Tables, entries: &RegistryEntries) -> Result<Self, StartFault> {
         let taken = entries.channel.iter().find(|channel| channel.mode == Mode::Deliver);
-        let kind =
-            taken.ok_or_else(|| StartFault("nothing is delivered in the test's registry".to_owned()))?.kind.clone();
+        let kind = taken
+            .ok_or_else(|| StartFault::Setting("nothing is delivered in the test's registry".to_owned()))?
+            .kind
+            .clone();
         let mut rules = tables.policy().rule.iter().filter(|rule| {
             rule.flow == Flow::MunicipalityRequests && rule.effect == Effect::Statute && rule.kinds.contains(&kind)
         });

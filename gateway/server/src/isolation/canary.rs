@@ -73,7 +73,7 @@ impl Canary {
         let mut marks = vec![name, lot, number, coverage.clone(), immunization.clone()];
         marks.extend(subject.into_iter().chain(directive));
         if let Some(missing) = marks.iter().position(String::is_empty) {
-            return Err(StartFault(format!("the canary of {letter} has no mark {missing}")));
+            return Err(StartFault::Setting(format!("the canary of {letter} has no mark {missing}")));
         }
         Ok(Self {
             marks,
@@ -123,9 +123,9 @@ fn expected(
         Ok(reply) if reply.status == status => Ok(reply),
         Ok(reply) => {
             let body = String::from_utf8_lossy(&reply.body).into_owned();
-            Err(StartFault(format!("{} {path}: expected {status}, got {}: {body}", caller.name, reply.status)))
+            Err(StartFault::Setting(format!("{} {path}: expected {status}, got {}: {body}", caller.name, reply.status)))
         }
-        Err(error) => Err(StartFault(format!("{} {path}: {error}", caller.name))),
+        Err(error) => Err(StartFault::Setting(format!("{} {path}: {error}", caller.name))),
     }
 }
 

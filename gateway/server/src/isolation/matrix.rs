@@ -164,10 +164,10 @@ async fn send(caller: &Caller, attempt: &Attempt, uri: &str) -> Result<Reply, St
     headers.extend(caller.bearer.as_deref().map(|bearer| ("Authorization", bearer)));
     let uri = uri.replace('|', "%7C").replace(", ", ",");
     let reply = caller.client.afresh().send(attempt.method.clone(), &uri, &headers, attempt.body.clone()).await;
-    let reply = reply.map_err(|error| StartFault(format!("{} {}: {error}", caller.name, attempt.path)))?;
+    let reply = reply.map_err(|error| StartFault::Setting(format!("{} {}: {error}", caller.name, attempt.path)))?;
     // Whoever is nobody here is soon told to come again later; of anybody else it would mean that nothing was tried.
     if reply.status == http::StatusCode::TOO_MANY_REQUESTS && caller.role.is_some() {
-        return Err(StartFault(format!("{} {}: too many requests", caller.name, attempt.path)));
+        return Err(StartFault::Setting(format!("{} {}: too many requests", caller.name, attempt.path)));
     }
     Ok(reply)
 }

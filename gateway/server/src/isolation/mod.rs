@@ -73,7 +73,7 @@ pub fn registry() -> Result<RegistryEntries, StartFault> {
         let own = REGISTRY.replace("@code", code).replace("@hospital", hospital).replace('@', &letter.to_string());
         text.push_str(&own);
     }
-    toml::from_str(&text).map_err(|error: toml::de::Error| StartFault(error.to_string()))
+    toml::from_str(&text).map_err(|error: toml::de::Error| StartFault::Setting(error.to_string()))
 }
 
 /// The tenants of the test.
@@ -193,13 +193,13 @@ impl Trial {
 
     fn caller(&self, role: Role, side: usize) -> Result<&Caller, StartFault> {
         let found = self.callers.iter().find(|caller| caller.role == Some(role) && caller.side == Some(side));
-        found.ok_or_else(|| StartFault("nobody plays this part".to_owned()))
+        found.ok_or_else(|| StartFault::Setting("nobody plays this part".to_owned()))
     }
 }
 
 /// Removes what this test, or an earlier one that was killed, has planted.
 pub async fn clear(store: &dyn Storage, clock: &Clock, outcome: EventOutcome) -> Result<u64, StartFault> {
-    let fault = |error: &dyn std::fmt::Display| StartFault(error.to_string());
+    let fault = |error: &dyn std::fmt::Display| StartFault::Setting(error.to_string());
     let senders = HOLDERS.iter().map(|id| ParticipantId::parse(id)).collect::<Result<Vec<_>, _>>();
     let senders = senders.map_err(|error| fault(&error))?;
     let event = AuditEvent::new(clock.now(), Action::SelfTestEnded, outcome, Agent::default());
@@ -209,7 +209,8 @@ pub async fn clear(store: &dyn Storage, clock: &Clock, outcome: EventOutcome) ->
 /// The configuration of the hub, but for what is the test's own.
 fn own_config(config: &Config, papers: &Path) -> Result<Config, StartFault> {
     let mut own = config.clone();
-    let free = "127.0.0.1:0".parse().map_err(|error: std::net::AddrParseError| StartFault(error.to_string()))?;
+    let free =
+        "127.0.0.1:0".parse().map_err(|error: std::net::AddrParseError| StartFault::Setting(error.to_string()))?;
     own.edge.listen = free;
     own.operations_listen = free;
     own.edge.certificate_file = papers.join("server.pem");

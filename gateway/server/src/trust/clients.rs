@@ -62,7 +62,7 @@ impl Clients {
             WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
                 .with_crls(trust.lists.iter().map(|list| list.der.clone()))
                 .build()
-                .map_err(|error| StartFault(format!("client certificates cannot be verified: {error}")))
+                .map_err(|error| StartFault::Setting(format!("client certificates cannot be verified: {error}")))
         };
         let (hub, any) = (verifier(&trust.hub)?, verifier(&trust.clients)?);
         Ok(Self { hub, any, lists: trust.lists.clone(), tolerance: trust.tolerance, taken: Mutex::default() })

@@ -28,7 +28,7 @@ impl Destinations {
         let inner = WebPkiServerVerifier::builder_with_provider(trust.destinations.clone(), provider)
             .with_crls(trust.lists.iter().map(|list| list.der.clone()))
             .build()
-            .map_err(|error| StartFault(format!("delivery.server_ca_files: {error}")))?;
+            .map_err(|error| StartFault::Setting(format!("delivery.server_ca_files: {error}")))?;
         Ok(Self { inner, lists: trust.lists.clone(), tolerance: trust.tolerance })
     }
 }

@@ -60,7 +60,7 @@ impl FetchFault {
 
 impl From<StartFault> for FetchFault {
     fn from(fault: StartFault) -> Self {
-        Self::File(fault.0)
+        Self::File(fault.to_string())
     }
 }
 

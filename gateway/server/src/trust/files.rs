@@ -66,5 +66,5 @@ pub(super) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StartFault> 
 
 /// A fault with its file.
 pub(super) fn fault(path: &Path, why: impl std::fmt::Display) -> StartFault {
-    StartFault(format!("{}: {why}", path.display()))
+    StartFault::Setting(format!("{}: {why}", path.display()))
 }

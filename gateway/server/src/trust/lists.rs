@@ -98,7 +98,7 @@ pub(crate) fn read(paths: &[PathBuf], fetched: &[&Path], authorities: &Authoriti
     }
     // Without any list rustls would ask for none, and every certificate that was ever revoked would be taken.
     if taken.is_empty() {
-        return Err(StartFault("edge.crl_files holds no revocation list".to_owned()));
+        return Err(StartFault::Setting("edge.crl_files holds no revocation list".to_owned()));
     }
     Ok(taken)
 }
@@ -113,10 +113,10 @@ pub(super) fn check_against(new: &[List], held: &[List], now: i64, tolerance: Du
         }
         let of = issuer(list);
         if before.is_some_and(|before| list.age < before.age) {
-            return Err(StartFault(format!("the revocation list of {of} is older than the one held")));
+            return Err(StartFault::Setting(format!("the revocation list of {of} is older than the one held")));
         }
         if list.ends(tolerance) < now {
-            return Err(StartFault(format!("the new revocation list of {of} is past its next update")));
+            return Err(StartFault::Setting(format!("the new revocation list of {of} is past its next update")));
         }
     }
     Ok(())

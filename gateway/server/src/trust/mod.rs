@@ -69,7 +69,7 @@ impl Trust {
         let foreign = authorities.anchors(&edge.foreign_ca_files, false)?;
         let destinations = authorities.anchors(&delivery.server_ca_files, false)?;
         if hub.is_empty() {
-            return Err(StartFault("edge.hub_ca_files holds no certificate".to_owned()));
+            return Err(StartFault::Setting("edge.hub_ca_files holds no certificate".to_owned()));
         }
         let sources = edge.crl_sources.iter().map(|source| source.issuer_file.clone());
         let known: Vec<_> = edge.known_certificate_files.iter().cloned().chain(sources).collect();
@@ -82,7 +82,7 @@ impl Trust {
         let store = |groups: &[&[CertificateDer<'static>]]| {
             let mut store = RootCertStore::empty();
             for certificate in groups.iter().copied().flatten() {
-                store.add(certificate.clone()).map_err(|error| StartFault(error.to_string()))?;
+                store.add(certificate.clone()).map_err(|error| StartFault::Setting(error.to_string()))?;
             }
             Ok::<_, StartFault>(Arc::new(store))
         };

@@ -24,6 +24,15 @@ impl From<tokio_postgres::Error> for StoreError {
     }
 }
 
+/// What statements that went out together failed of: those behind the first that failed only say that the transaction is
+/// over.
+pub(super) fn first_fault(outcomes: impl IntoIterator<Item = Result<(), StoreError>>) -> Result<(), StoreError> {
+    let only_follows = |fault: &StoreError| matches!(fault, StoreError::Unavailable(text) if text.ends_with("(25P02)"));
+    let mut faults: Vec<StoreError> = outcomes.into_iter().filter_map(Result::err).collect();
+    faults.sort_by_key(only_follows);
+    faults.into_iter().next().map_or(Ok(()), Err)
+}
+
 impl From<PoolError> for StoreError {
     fn from(error: PoolError) -> Self {
         match error {

@@ -2,6 +2,7 @@
 
 use tsunagi_core::id::{ExchangeId, ParticipantId};
 
+use super::faults::first_fault;
 use super::picture::{Drawn, DrawnRecord, From};
 use super::tenancy::Tenancy;
 use crate::error::StoreError;
@@ -9,7 +10,7 @@ use crate::tables::{count, spell, to_json_text};
 
 /// All of it but the head, which is the tenancy's.
 pub(super) async fn flush(tenancy: &Tenancy<'_>, drawn: &Drawn) -> Result<(), StoreError> {
-    tokio::try_join!(
+    let outcomes = tokio::join!(
         subjects(tenancy, drawn),
         moves(tenancy, drawn),
         names(tenancy, drawn),
@@ -23,7 +24,9 @@ pub(super) async fn flush(tenancy: &Tenancy<'_>, drawn: &Drawn) -> Result<(), St
         waiting_names(tenancy, drawn),
         ended(tenancy, drawn),
         leaves(tenancy, drawn),
-    )?;
+    );
+    let (a, b, c, d, e, f, g, h, i, j, k, l, m) = outcomes;
+    first_fault([a, b, c, d, e, f, g, h, i, j, k, l, m])?;
     drawn.leaves.iter().for_each(|(_, leaf, _)| tenancy.common.has_passed(leaf.at));
     Ok(())
 }

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tsunagi_core::id::{ExchangeId, ParticipantId, SubjectKey, TenantId};
 
 use super::exchanges::{self, Entered};
+use super::faults::first_fault;
 use super::flush;
 use super::load;
 use super::picture::{Loaded, Picture, Wanted};
@@ -276,7 +277,8 @@ async fn decide(
             continue;
         }
         let (outcomes, complete) = decided?;
-        tokio::try_join!(flush::flush(&tenancy, &drawn), flush::complete(&tenancy, &complete))?;
+        let (flushed, completed) = tokio::join!(flush::flush(&tenancy, &drawn), flush::complete(&tenancy, &complete));
+        first_fault([flushed, completed])?;
         tenancy.head = drawn.head;
         tenancy.close().await?;
         return Ok(outcomes);

@@ -122,8 +122,10 @@ fn walls() -> String {
     }
     wall(&mut sql, "exchange_rows");
     let senders = "sender = ANY (string_to_array(current_setting('tsunagi.senders', true), ','))";
+    // A sender's receipt is read in whatever tenant its rows are; written is in one's own alone.
     sql.push_str(&format!(
-        "CREATE POLICY of_tenant_or_sender ON exchange_rows USING ({own} OR {senders}) WITH CHECK ({own});"
+        "CREATE POLICY of_tenant ON exchange_rows USING ({own}) WITH CHECK ({own});
+         CREATE POLICY of_sender ON exchange_rows FOR SELECT USING ({senders});"
     ));
     // An exchange says who sent something when, and nothing of anybody: it is nobody's but the sender's.
     parts(&mut sql, "exchanges", "");

@@ -81,6 +81,17 @@ impl PostgresStore {
         Ok(store)
     }
 
+    /// True if there is a store on that server.
+    pub async fn is_made(server: &Server) -> Result<bool, StoreError> {
+        let connections = Connections::new(server)?;
+        let work = async {
+            let tx = connections.look(Scope::default()).await?;
+            let version = migrate::version(&tx).await;
+            tx.end(version).await
+        };
+        Ok(connections.within(work).await? != 0)
+    }
+
     pub(super) fn on(common: Common) -> Self {
         let common = Arc::new(common);
         Self { group: Arc::new(Group::new(Arc::clone(&common))), common }

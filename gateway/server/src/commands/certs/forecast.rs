@@ -10,6 +10,7 @@ use super::super::{CommandFault, Context};
 use crate::clock::start_in_japan;
 use crate::config::Config;
 use crate::forecast::{Line, State, What, forecast, gather};
+use crate::gateway::has_store;
 
 /// `tsunagi certs forecast`
 #[derive(Debug, Args)]
@@ -42,7 +43,7 @@ pub(super) async fn run(context: &Context, config: &Config, arguments: &Forecast
 
 async fn facts(context: &Context, config: &Config) -> Result<crate::forecast::Facts, CommandFault> {
     // A CA without a hub has no store.
-    if !config.store_path.exists() {
+    if !has_store(config).await? {
         return gather::read(config, Registry::default()).map_err(failed);
     }
     let store = context.store().await?;

@@ -11,6 +11,7 @@ use super::super::init::{failed, write_pair_under};
 use super::super::{CommandFault, Context, read_file};
 use super::{leaves, note, open, parse, revocations};
 use crate::config::Config;
+use crate::gateway::has_store;
 
 /// `tsunagi certs issue`
 #[derive(Debug, Args)]
@@ -138,7 +139,7 @@ async fn is_missing_from_registry(
     config: &Config,
     id: &ParticipantId,
 ) -> Result<bool, CommandFault> {
-    if !config.store_path.exists() {
+    if !has_store(config).await? {
         return Ok(false);
     }
     let (version, entries) = context.store().await?.registry().await?;

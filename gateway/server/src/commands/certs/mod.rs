@@ -27,6 +27,7 @@ use super::init::failed;
 use super::output::table;
 use super::{CommandFault, Context};
 use crate::config::Config;
+use crate::gateway::has_store;
 
 /// `tsunagi certs …`
 #[derive(Debug, Subcommand)]
@@ -116,7 +117,7 @@ pub(super) async fn run(context: &Context, command: CertsCommand) -> Result<(), 
 /// `init`
 async fn init(context: &Context, config: &Config) -> Result<(), CommandFault> {
     // A store that does not open is to show before anything is made.
-    if config.store_path.exists() {
+    if has_store(config).await? {
         context.store().await?;
     }
     let now = context.clock.now();
@@ -142,7 +143,7 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, CommandFault> {
 
 /// Keeps events in the hub's log, where there is a store already.
 async fn note(context: &Context, events: Vec<AuditEvent>) -> Result<(), CommandFault> {
-    if !context.config()?.store_path.exists() {
+    if !has_store(&context.config()?).await? {
         return Ok(());
     }
     leaves::write(context.store().await?.as_ref(), events).await

@@ -18,10 +18,7 @@ use super::super::{CommandFault, Context};
 /// Refuses a ledger that lacks a revocation. Nothing is to be signed from it.
 pub(in super::super) async fn check(context: &Context, authority: &Authority) -> Result<(), CommandFault> {
     authority.check_revocations().map_err(failed)?;
-    if !context.config()?.store_path.exists() {
-        return Ok(());
-    }
-    // Lists do not wait for a store that is down; the leaf that is written next says that it is.
+    // Lists do not wait for a store that is down, or not made yet; the leaf that is written next says that it is.
     let Ok(store) = context.store().await else { return Ok(()) };
     let ledger = authority.list().map_err(failed)?;
     let revoked: HashSet<&str> =

@@ -128,6 +128,8 @@ async fn again(
     let today = date_in_japan(event.at);
     let acting = inputs.acting(today);
     let recipient = Recipient { participant: participant.clone(), role: inputs.role };
+    let stood = held.directives.iter().map(|directive| directive.clone().as_it_stood(event.at));
+    let directives: Vec<_> = stood.collect();
     let by = |tables: &Tables| {
         let kind = tables.kind(kind)?;
         let question = Question {
@@ -141,7 +143,7 @@ async fn again(
             purpose: event.purpose,
             stated_basis: inputs.stated_basis.as_deref(),
             named_items: &inputs.named_items,
-            directives: &held.directives,
+            directives: &directives,
             at: event.at,
             today,
         };

@@ -78,6 +78,38 @@ async fn a_transaction_sees_one_tenant_whatever_it_asks_for() {
 }
 
 /// The one question across tenants shows logs and no people.
+/// A sender's scope is for reading its receipts: it takes nothing away and changes nothing in another tenant.
+#[tokio::test]
+async fn a_senders_scope_only_reads() {
+    let (store, _place) = fresh!();
+    let store = std::sync::Arc::new(store);
+    let shared: Shared = std::sync::Arc::clone(&store) as Shared;
+    fill(&shared).await;
+    let sender = clinic();
+    let tx = store.common().connections.begin(Scope { tenant: "aoi", senders: sender.as_str() }).await.unwrap();
+    let seen = tx.query("SELECT 1 FROM exchange_rows WHERE tenant = 'kita'", &[]).await.unwrap();
+    assert!(!seen.is_empty(), "there is something to take away");
+    for sql in [
+        "DELETE FROM exchange_rows WHERE tenant = 'kita'",
+        "UPDATE exchange_rows SET number = number WHERE tenant = 'kita'",
+    ] {
+        assert_eq!(tx.execute(sql, &[]).await.unwrap(), 0, "{sql}");
+    }
+}
+
+/// No table with a tenant in it was forgotten.
+#[tokio::test]
+async fn every_table_of_tenants_has_its_wall() {
+    let (store, _place) = fresh!();
+    let tx = store.common().connections.look(Scope { tenant: "aoi", senders: "" }).await.unwrap();
+    let sql =
+        "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant'
+               WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+                 AND NOT (c.relrowsecurity AND c.relforcerowsecurity)";
+    let open: Vec<String> = tx.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
 #[tokio::test]
 async fn who_asks_for_logs_sees_nothing_else() {
     let (store, _place) = fresh!();
