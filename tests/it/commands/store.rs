@@ -147,3 +147,37 @@ fn a_copy_needs_the_same_keys_and_a_store_to_copy() {
     en(&one, "store copy --to to.toml").ended(0);
     en(&one, "--config to.toml audit verify").ended(0);
 }
+
+/// A server that does not answer may do so in a while: that is no fault of the configuration, at which a unit would give up.
+/// And only what makes a store makes one: whoever looks into an empty database by mistake is told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_there_is_said_and_not_made() {
+    let Some(place) = Place::database().await else { return };
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("postgres://postgres@{closed}/postgres");
+    let work = move || {
+        let copy = KeptHub::shared().copy();
+        let hub = copy.path();
+        with_store(hub, "away.toml", &[("backend", "postgres"), ("postgres_url", &nobody)]);
+        with_store(hub, "empty.toml", &[("backend", "postgres"), ("postgres_url", &place.url)]);
+        for line in ["serve", "audit verify", "store purge --dry-run"] {
+            let said = en(hub, &format!("--config away.toml {line}")).ended(69).err();
+            assert!(said.contains("store.postgres_url"), "{line}: {said}");
+        }
+        for line in ["audit verify", "store purge --dry-run", "deliveries list"] {
+            for _ in 0..2 {
+                let said = en(hub, &format!("--config empty.toml {line}")).ended(69).err();
+                assert!(said.contains("there is no store at"), "{line}: {said}");
+            }
+        }
+        // The CA's own acts are in the log of a hub on a server as in that of one on a file.
+        let registry = concat!(env!("CARGO_MANIFEST_DIR"), "/../gateway/server/src/demo/registry.toml");
+        en(hub, &format!("--config empty.toml registry import {registry}")).ended(0);
+        let before = en(hub, "--config empty.toml audit verify --json").ended(0).out();
+        let said = en(hub, "--config empty.toml certs issue --participant nobody-yet --out nobody-yet").ended(0);
+        assert!([said.out(), said.err()].concat().contains("not in the registry yet"));
+        let after = en(hub, "--config empty.toml audit verify --json").ended(0).out();
+        assert_ne!(before, after, "a certificate was issued and no leaf tells of it");
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
