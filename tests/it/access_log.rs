@@ -1,5 +1,7 @@
 //! The access log: the person concerned sees who asked, when, what for and by which right, with proofs; nobody else does.
 
+use std::collections::BTreeSet;
+
 use http::Method;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -142,6 +144,23 @@ async fn nobody_of_the_household_sees_anothers_entries() {
     assert!(of_father.iter().all(|entry| entry["action"]["code"] != "SubjectLinked"), "{}", texts(&of_father));
     let of_child = entries(log(&home, "self", "?limit=200").await);
     assert!(of_child.iter().any(|entry| entry["action"]["code"] == "SubjectLinked"), "{}", texts(&of_child));
+    // Nor do pages tell that there is something between what he sees: each has an entry, and goes on from one that he saw.
+    let (mut query, mut seen) = ("?limit=1".to_owned(), BTreeSet::new());
+    loop {
+        let reply = log(&home, "father", &query).await.expect(200);
+        let link = reply.header("link").to_owned();
+        let page = entries(reply);
+        assert_eq!(page.len(), 1, "{query}: an empty page tells of an entry that is not shown");
+        seen.insert(page[0]["audit"]["leaf"].as_u64().unwrap());
+        let Some((next, _)) = link.strip_prefix("</app/v1/access-log").and_then(|rest| rest.split_once('>')) else {
+            break;
+        };
+        let place = next.split_once("after=").unwrap().1.split('&').next().unwrap();
+        let below: u64 = place.rsplit('/').next().unwrap().parse().unwrap();
+        assert!(seen.contains(&below), "{place} is a leaf that was not shown: {seen:?}");
+        query = next.to_owned();
+    }
+    assert!(seen.len() > 2, "{seen:?}");
     // Another person's log is as one that is not there.
     let subject = of_child[0]["subject"].as_str().unwrap();
     let foreign = log(&home, "aunt", &format!("?subject={subject}")).await.expect(404);

@@ -18,7 +18,7 @@ use tsunagi_core::id::{ClassName, ExchangeId, KindName, SubjectKey, TenantId};
 use tsunagi_core::policy::{Effect, Flow, Policy};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_mappings::Tables;
-use tsunagi_store::{Held, Leaf, LeavesOf, Note, Relationship, StoreError};
+use tsunagi_store::{Held, Leaf, LeavesOf, Note, Relationship, Storage, StoreError};
 
 use self::words::{Entry, Words};
 use super::answer::{self, Refused};
@@ -33,6 +33,10 @@ const USUAL: u64 = 50;
 
 /// Entries of a page at the most.
 const MOST: u64 = 200;
+
+/// Leaves that are read at a time, and how often at most for a page: where almost nothing is shown it may be short.
+const PIECE: usize = 200;
+const READS: usize = 50;
 
 /// How often it is started over because the subject changed meanwhile.
 const TRIES: usize = 5;
@@ -166,13 +170,34 @@ struct Stream<'a> {
     leaves: VecDeque<(Leaf, AuditEvent)>,
     /// Where it goes on after these.
     next: Option<u64>,
+    /// Below which leaf it is not told yet. It goes by what was told alone, so that a place tells nothing of what was not.
+    told: u64,
 }
 
 impl Stream<'_> {
-    /// Where it goes on if no more of its leaves are taken.
+    async fn fill(&mut self, store: &dyn Storage) -> Result<(), StoreError> {
+        let Some(below) = self.next else { return Ok(()) };
+        let of = LeavesOf::Subject(self.held.subject.clone());
+        let page = store.leaves_of(self.tenant, &of, below, PIECE).await?;
+        self.next = page.next;
+        for leaf in page.leaves {
+            let event: AuditEvent = serde_json::from_slice(&leaf.bytes)
+                .map_err(|_| StoreError::Corrupt(format!("leaf {} of {} cannot be read", leaf.index, self.tenant)))?;
+            self.leaves.push_back((leaf, event));
+        }
+        Ok(())
+    }
+
+    /// Where it goes on if it was looked through in vain.
     fn place(&self) -> Option<u64> {
         self.leaves.front().map(|(leaf, _)| leaf.index + 1).or(self.next)
     }
+}
+
+fn places(streams: &[Stream<'_>], of: impl Fn(&Stream<'_>) -> Option<u64>) -> Option<Place> {
+    let name = |stream: &Stream<'_>| (stream.tenant.clone(), stream.held.subject.clone());
+    let places: BTreeMap<_, _> = streams.iter().filter_map(|stream| Some((name(stream), of(stream)?))).collect();
+    (!places.is_empty()).then_some(Place(places))
 }
 
 /// A page of several logs, newest first.
@@ -192,44 +217,50 @@ impl Page {
         let tables = gateway.tables.load_full();
         let mut streams = Vec::new();
         for (tenant, held) in people {
-            let below = match after {
+            let told = match after {
                 None => Some(u64::MAX),
                 Some(place) => place.0.get(&(tenant.clone(), held.subject.clone())).copied(),
             };
-            let Some(below) = below else { continue };
-            let of = LeavesOf::Subject(held.subject.clone());
-            let page = gateway.store.leaves_of(tenant, &of, below, limit).await?;
-            let mut leaves = VecDeque::new();
-            for leaf in page.leaves {
-                let event: AuditEvent = serde_json::from_slice(&leaf.bytes)
-                    .map_err(|_| StoreError::Corrupt(format!("leaf {} of {tenant} cannot be read", leaf.index)))?;
-                leaves.push_back((leaf, event));
-            }
-            streams.push(Stream { tenant, held, leaves, next: page.next });
+            let Some(told) = told else { continue };
+            streams.push(Stream { tenant, held, leaves: VecDeque::new(), next: Some(told), told });
         }
         let viewer = sign_in.pseudonym();
         let registry = gateway.registry.load_full();
         let words =
             Words { tables: &tables, registry: &registry, lang: call.lang, caller: &call.caller, viewer: &viewer };
         let mut entries = Vec::new();
-        for _ in 0..limit {
+        let mut reads = 0;
+        loop {
+            for stream in &mut streams {
+                while stream.leaves.is_empty() && stream.next.is_some() && reads < READS + people.len() {
+                    stream.fill(gateway.store.as_ref()).await?;
+                    reads += 1;
+                }
+            }
+            let is_full = entries.len() == limit;
             // Of a log that was not read far enough nothing is known to be older than what the others have.
             if streams.iter().any(|stream| stream.leaves.is_empty() && stream.next.is_some()) {
-                break;
+                let next = if is_full {
+                    places(&streams, |stream| Some(stream.told))
+                } else {
+                    places(&streams, |stream| stream.place())
+                };
+                return Ok(Self { entries, next });
             }
             let newest = streams.iter_mut().max_by_key(|stream| stream.leaves.front().map(|(_, event)| event.at));
-            let Some(stream) = newest else { break };
-            let Some((leaf, event)) = stream.leaves.pop_front() else { break };
-            if is_shown(&tables, &event, stream.held, &viewer) {
-                let entry = words.entry(stream.tenant, &event, is_proxy(stream.held).then_some(tables.policy()));
-                entries.push((stream.tenant.clone(), leaf.index, entry));
+            let front = newest.and_then(|stream| stream.leaves.pop_front().map(|front| (stream, front)));
+            let Some((stream, (leaf, event))) = front else { return Ok(Self { entries, next: None }) };
+            if !is_shown(&tables, &event, stream.held, &viewer) {
+                continue;
             }
+            if is_full {
+                let next = places(&streams, |stream| Some(stream.told));
+                return Ok(Self { entries, next });
+            }
+            let entry = words.entry(stream.tenant, &event, is_proxy(stream.held).then_some(tables.policy()));
+            entries.push((stream.tenant.clone(), leaf.index, entry));
+            stream.told = leaf.index;
         }
-        let rest: BTreeMap<_, _> = streams
-            .iter()
-            .filter_map(|stream| Some(((stream.tenant.clone(), stream.held.subject.clone()), stream.place()?)))
-            .collect();
-        Ok(Self { entries, next: (!rest.is_empty()).then_some(Place(rest)) })
     }
 }
 

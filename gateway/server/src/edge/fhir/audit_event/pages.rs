@@ -72,21 +72,20 @@ struct Stream {
     leaves: VecDeque<(Leaf, AuditEvent)>,
     /// Below which index it goes on after these.
     next: Option<u64>,
-    /// How many events of the first leaf are told already, by the index it has.
-    passed: Option<(u64, usize)>,
+    /// Up to where it is told: below this index, after so many events of the first leaf there. It goes by what was told
+    /// alone, so that the place tells nothing of what was not.
+    told: (u64, usize),
     is_begun: bool,
 }
 
 impl Stream {
-    fn new(log: Log, after: Option<&Place>) -> Self {
-        let (next, passed) = match after {
-            None => (Some(u64::MAX), None),
-            Some(place) => match place.0.get(&log.name()) {
-                None => (None, None),
-                Some((below, passed)) => (Some(*below), below.checked_sub(1).map(|index| (index, *passed))),
-            },
+    /// `None` if it has come to its end.
+    fn new(log: Log, after: Option<&Place>) -> Option<Self> {
+        let told = match after {
+            None => (u64::MAX, 0),
+            Some(place) => *place.0.get(&log.name())?,
         };
-        Self { log, leaves: VecDeque::new(), next, passed, is_begun: false }
+        Some(Self { log, leaves: VecDeque::new(), next: Some(told.0), told, is_begun: false })
     }
 
     /// Reads on, if there is nothing left of what was read; gives how many leaves came.
@@ -109,15 +108,26 @@ impl Stream {
         self.leaves.is_empty() && self.next.is_some()
     }
 
-    /// Where it goes on if no more of its leaves are taken.
+    /// How many events of this leaf were told on an earlier page.
+    fn passed(&self, leaf: &Leaf) -> usize {
+        if leaf.index.checked_add(1) == Some(self.told.0) { self.told.1 } else { 0 }
+    }
+
+    /// Where it goes on if it was looked through in vain.
     fn place(&self) -> Option<(u64, usize)> {
-        let Some((leaf, _)) = self.leaves.front() else { return self.next.map(|below| (below, 0)) };
-        let passed = self.passed.filter(|(index, _)| *index == leaf.index).map_or(0, |(_, passed)| passed);
-        Some((leaf.index + 1, passed))
+        self.leaves
+            .front()
+            .map_or(self.next.map(|below| (below, 0)), |(leaf, _)| Some((leaf.index + 1, self.passed(leaf))))
     }
 }
 
-/// Reads a page of at most `limit` events. `tell` gives the events of a leaf that are wanted; one leaf may be several.
+fn places(streams: &[Stream], of: impl Fn(&Stream) -> Option<(u64, usize)>) -> Option<Place> {
+    let places: BTreeMap<_, _> = streams.iter().filter_map(|stream| Some((stream.log.name(), of(stream)?))).collect();
+    (!places.is_empty()).then_some(Place(places))
+}
+
+/// Reads a page of at most `limit` events. `tell` gives the events of a leaf that are wanted; one leaf may be several. It has a
+/// next one only if there is something to be told on it, or so much was looked through that nobody knows.
 pub(super) async fn read(
     store: &dyn Storage,
     logs: Vec<Log>,
@@ -125,10 +135,11 @@ pub(super) async fn read(
     limit: usize,
     tell: impl Fn(&Log, &Leaf, &AuditEvent) -> Vec<Value>,
 ) -> Result<Page, StoreError> {
-    let mut streams: Vec<Stream> = logs.into_iter().map(|log| Stream::new(log, after)).collect();
+    let mut streams: Vec<Stream> = logs.into_iter().filter_map(|log| Stream::new(log, after)).collect();
     let mut resources = Vec::new();
     let mut looked_through = 0;
-    while resources.len() < limit {
+    loop {
+        let is_full = resources.len() == limit;
         for stream in &mut streams {
             // Each is begun, however many there are: a page that got nowhere would be its own next one.
             while stream.is_unread() && (!stream.is_begun || looked_through < LOOKED_THROUGH) {
@@ -137,24 +148,30 @@ pub(super) async fn read(
         }
         // Of a log that was not read far enough nothing is known to be older than what the others have.
         if streams.iter().any(Stream::is_unread) {
-            break;
+            let next =
+                if is_full { places(&streams, |stream| Some(stream.told)) } else { places(&streams, Stream::place) };
+            return Ok(Page { resources, next });
         }
         let newest = streams.iter_mut().max_by_key(|stream| stream.leaves.front().map(|(_, event)| event.at));
-        let Some(stream) = newest else { break };
-        let Some((leaf, event)) = stream.leaves.front() else { break };
-        let told = tell(&stream.log, leaf, event);
-        let passed = stream.passed.filter(|(index, _)| *index == leaf.index).map_or(0, |(_, passed)| passed);
-        let count = told.len();
+        let front = newest.and_then(|stream| stream.leaves.pop_front().map(|front| (stream, front)));
+        let Some((stream, (leaf, event))) = front else { return Ok(Page { resources, next: None }) };
+        let told = tell(&stream.log, &leaf, &event);
+        let passed = stream.passed(&leaf);
+        if told.len() <= passed {
+            continue;
+        }
+        if is_full {
+            let next = places(&streams, |stream| Some(stream.told));
+            return Ok(Page { resources, next });
+        }
         let room = limit - resources.len();
+        stream.told = if told.len() > passed + room { (leaf.index + 1, passed + room) } else { (leaf.index, 0) };
+        let is_more = stream.told.1 > 0;
         resources.extend(told.into_iter().skip(passed).take(room));
-        if count > passed + room {
-            stream.passed = Some((leaf.index, passed + room));
-        } else {
-            stream.leaves.pop_front();
+        if is_more {
+            stream.leaves.push_front((leaf, event));
         }
     }
-    let rest: BTreeMap<_, _> = streams.iter().filter_map(|stream| Some((stream.log.name(), stream.place()?))).collect();
-    Ok(Page { resources, next: (!rest.is_empty()).then_some(Place(rest)) })
 }
 
 #[cfg(test)]
