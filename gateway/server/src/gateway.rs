@@ -27,6 +27,7 @@ use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
 use crate::forecast::watch::ExpiryState;
+use crate::pipeline::Pseudonyms;
 use crate::pipeline::coverage::Unwritten;
 use crate::retention::RetentionState;
 use crate::sealing::SealingState;
@@ -76,6 +77,8 @@ pub struct Gateway {
     pub expiry: ExpiryState,
     /// Signs checkpoints.
     pub signer: CheckpointSigner,
+    /// What the log calls those who have signed in.
+    pub pseudonyms: Pseudonyms,
     /// Cosigns the checkpoints of others, if this hub is a witness.
     pub witness: Option<Witness>,
     /// The other nodes.
@@ -133,6 +136,7 @@ impl Gateway {
         let registry = parsed(entries)?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
+        let pseudonyms = Pseudonyms::new(&read_key(&config.master_key_file)?);
         let witness = open_witness(&config)?;
         let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
@@ -157,6 +161,7 @@ impl Gateway {
             trust_fault: Mutex::default(),
             coordinator,
             signer,
+            pseudonyms,
             witness,
             store,
             clock,

@@ -118,7 +118,7 @@ pub(super) async fn note_reading(
     for (tenant, held) in people {
         let mut event = call.event(Action::LogRead, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
-        event.agent.end_user = Some(sign_in.pseudonym());
+        event.agent.end_user = Some(gateway.pseudonyms.of(sign_in));
         event.agent.proxy = is_proxy(held);
         event.reason.clone_from(&reason);
         let empty = || Note { events: Vec::new(), rests_on: Vec::new(), directive: None };
@@ -224,7 +224,7 @@ impl Page {
             let Some(told) = told else { continue };
             streams.push(Stream { tenant, held, leaves: VecDeque::new(), next: Some(told), told });
         }
-        let viewer = sign_in.pseudonym();
+        let viewer = gateway.pseudonyms.of(sign_in);
         let registry = gateway.registry.load_full();
         let words =
             Words { tables: &tables, registry: &registry, lang: call.lang, caller: &call.caller, viewer: &viewer };

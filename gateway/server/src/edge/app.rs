@@ -66,7 +66,7 @@ pub(super) async fn records(
         wanted: &wanted,
         stated_basis: None,
         attested: None,
-        end_user: Some(sign_in.pseudonym()),
+        end_user: Some(gateway.pseudonyms.of(&sign_in)),
         action: Action::LookupAnswered,
         interaction: None,
     };

@@ -101,7 +101,7 @@ pub(super) async fn keep(
         let mut event = call.event(Action::DirectiveRecorded, EventOutcome::Done);
         event.subject = Some(held.subject);
         event.directive = Some(directive.id.clone());
-        event.agent.end_user = Some(sign_in.pseudonym());
+        event.agent.end_user = Some(gateway.pseudonyms.of(sign_in));
         event.agent.proxy = directive.by_proxy;
         gateway.store.record_directive(&tenant, directive.clone(), event).await?;
         kept.push(directive);
@@ -139,7 +139,7 @@ pub(super) async fn kept(
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.reason = Some("own_directives".to_owned());
-        event.agent.end_user = Some(sign_in.pseudonym());
+        event.agent.end_user = Some(gateway.pseudonyms.of(sign_in));
         let rests_on = vec![(held.subject.clone(), held.version)];
         gateway.store.note(&tenant, Note { events: vec![event], rests_on, directive: None }).await?;
         list.extend(held.directives);
@@ -162,7 +162,7 @@ pub(super) async fn withdraw_consent(
         let mut event = call.event(Action::DirectiveWithdrawn, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.directive = Some(id.clone());
-        event.agent.end_user = Some(sign_in.pseudonym());
+        event.agent.end_user = Some(gateway.pseudonyms.of(&sign_in));
         let withdrawn = gateway.store.withdraw_directive(&tenant, &held.subject, &id, call.at, event).await;
         match withdrawn {
             Ok(_) => {

@@ -14,7 +14,7 @@ pub mod submit;
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use jiff::{Timestamp, civil::Date};
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::fault::Lang;
@@ -22,6 +22,7 @@ use tsunagi_core::id::{DirectiveId, Entropy, ExchangeId, SubjectKey, TenantId};
 use tsunagi_core::policy::{Directive, Purpose, Recipient};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::Participant;
+use tsunagi_core::sensitive::Sensitive;
 use tsunagi_store::{Note, StoreError, SubjectRef};
 
 use crate::clock::Clock;
@@ -106,12 +107,25 @@ impl SignIn {
     pub fn subject_ref(&self, subject: Option<&SubjectKey>) -> SubjectRef {
         SubjectRef::SignIn { issuer: self.issuer.clone(), sub: self.sub.clone(), subject: subject.cloned() }
     }
+}
 
-    /// What the audit log calls the person: a digest, for `sub` may be a name or a mail address.
-    pub fn pseudonym(&self) -> String {
-        let text = format!("{}\n{}", self.issuer, self.sub);
-        let digest = digest::digest(&digest::SHA256, text.as_bytes());
-        hex::encode(digest.as_ref().get(..16).unwrap_or_default())
+/// What the audit log calls a person who has signed in. `sub` may be a name or a mail address, which could be guessed from a
+/// digest of it; so it takes the hub's master key, which all nodes have.
+pub struct Pseudonyms(hmac::Key);
+
+impl Pseudonyms {
+    /// With a key of their own, made from the master key.
+    pub fn new(master: &Sensitive<[u8; 32]>) -> Self {
+        let master = hmac::Key::new(hmac::HMAC_SHA256, master.expose());
+        let own = hmac::sign(&master, b"tsunagi: pseudonyms of sign-ins");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, own.as_ref()))
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn of(&self, sign_in: &SignIn) -> String {
+        let text = format!("{}\n{}", sign_in.issuer, sign_in.sub);
+        let tag = hmac::sign(&self.0, text.as_bytes());
+        hex::encode(tag.as_ref().get(..16).unwrap_or_default())
     }
 }
 
@@ -148,4 +162,19 @@ pub fn repeated_directive(held: &[Directive], new: &Directive) -> Result<Option<
     let Some(known) = held.iter().find(|directive| directive.id == new.id) else { return Ok(None) };
     let says = |d: &Directive| (d.effect, d.recipient.clone(), d.kinds.clone(), d.classes.clone(), d.purposes.clone());
     if says(known) == says(new) { Ok(Some(known.clone())) } else { Err(Refusal::KeyReused) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_not_the_key_cannot_make_a_pseudonym() {
+        let sign_in = |sub: &str| SignIn { issuer: "https://id.example.jp".to_owned(), sub: sub.to_owned() };
+        let with = |byte: u8| Pseudonyms::new(&Sensitive::new([byte; 32]));
+        let name = with(1).of(&sign_in("mother@example.jp"));
+        assert_eq!((name.len(), &name), (32, &with(1).of(&sign_in("mother@example.jp"))), "the same on every node");
+        assert_ne!(name, with(1).of(&sign_in("father@example.jp")));
+        assert_ne!(name, with(2).of(&sign_in("mother@example.jp")));
+    }
 }

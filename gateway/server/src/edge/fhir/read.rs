@@ -25,7 +25,7 @@ use crate::edge::token;
 use crate::gateway::Gateway;
 use crate::pipeline::lookup::{Inquiry, Part, channels, look_up, look_up_linked};
 use crate::pipeline::request::in_period;
-use crate::pipeline::{Call, SignIn, turned_away};
+use crate::pipeline::{Call, turned_away};
 
 /// Searches: a `searchset`, empty where there is nothing to be seen, whatever the cause.
 pub(in crate::edge) async fn search(
@@ -54,7 +54,7 @@ pub(in crate::edge) async fn search(
         wanted: &wanted,
         stated_basis: None,
         attested: None,
-        end_user: sign_in.as_ref().map(SignIn::pseudonym),
+        end_user: sign_in.as_ref().map(|sign_in| gateway.pseudonyms.of(sign_in)),
         action: Action::LookupAnswered,
         interaction: Some(Interaction::SearchType),
     };
@@ -97,7 +97,7 @@ pub(in crate::edge) async fn one(
         wanted: &wanted,
         stated_basis: None,
         attested: None,
-        end_user: sign_in.as_ref().map(SignIn::pseudonym),
+        end_user: sign_in.as_ref().map(|sign_in| gateway.pseudonyms.of(sign_in)),
         action: Action::LookupAnswered,
         interaction: Some(Interaction::Read),
     };

@@ -25,8 +25,8 @@ use super::{MEDIA_TYPE, query};
 use crate::edge::answer::{self, Refused};
 use crate::edge::token;
 use crate::gateway::Gateway;
+use crate::pipeline::Call;
 use crate::pipeline::lookup::{Inquiry, Part, look_up, look_up_linked};
-use crate::pipeline::{Call, SignIn};
 
 /// Searches: one recommendation for each tenant that yields records, none where nothing may be seen.
 pub(in crate::edge) async fn search(
@@ -51,7 +51,7 @@ pub(in crate::edge) async fn search(
         wanted: &|_, _| true,
         stated_basis: None,
         attested: None,
-        end_user: sign_in.as_ref().map(SignIn::pseudonym),
+        end_user: sign_in.as_ref().map(|sign_in| gateway.pseudonyms.of(sign_in)),
         action: Action::LookupAnswered,
         interaction: Some(Interaction::SearchType),
     };

@@ -107,7 +107,7 @@ async fn citizens(
             of: LeavesOf::Subject(held.subject.clone()),
             view: View::Citizen {
                 app: call.caller.participant.id.clone(),
-                pseudonym: sign_in.pseudonym(),
+                pseudonym: gateway.pseudonyms.of(&sign_in),
                 people: BTreeSet::from([held.subject.clone()]),
             },
             subject: Some(held.subject.clone()),
