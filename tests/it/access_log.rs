@@ -42,7 +42,7 @@ fn verified_offline(home: &Home, log: &str) {
     let at = log.find("\"hash\":\"").unwrap() + 8;
     let other = if log[at..].starts_with('0') { "1" } else { "0" };
     assert_eq!(verify(&format!("{}{other}{}", &log[..at], &log[at + 1..])), Some(1), "another hash is told");
-    let mut entries: serde_json::Value = serde_json::from_str(log).unwrap();
+    let mut entries: Value = serde_json::from_str(log).unwrap();
     let first = entries["entries"][0].clone();
     entries["entries"].as_array_mut().unwrap().push(first);
     assert_eq!(verify(&entries.to_string()), Some(1), "one leaf is told twice");
