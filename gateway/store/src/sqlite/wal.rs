@@ -164,8 +164,9 @@ pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
     Ok(!checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")?)
 }
 
-/// A page that every transaction changes goes from the log into the database once for all of these.
-const MOST_PAGES: u64 = 2000;
+/// A page that every transaction changes goes from the log into the database once for all of these. What is committed while
+/// the log is copied is left to the writer: the longer the log, the less often it has to wait for pages written all over.
+const MOST_PAGES: u64 = 8000;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
 const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.
