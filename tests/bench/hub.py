@@ -1,5 +1,6 @@
 """A hub of the dist build in a process of its own, and what is asked of it over mutual TLS."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -46,6 +47,8 @@ class Hub:
         with self.log.open("wb") as log:
             command = [TSUNAGI, "--lang", "en", "serve"]
             self.process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=log, stderr=log)
+        # A run that ends early leaves nobody behind.
+        atexit.register(self.process.kill)
         while not (found := re.search(r"\bedge=[\d.]*:(\d+) operations=[\d.]*:(\d+)", self.log.read_text())):
             if self.process.poll() is not None:
                 sys.exit(self.log.read_text())
