@@ -1,5 +1,6 @@
 # Sourced by what needs a PostgreSQL server of its own. begin_postgres makes one with the defaults of its version, installing
 # Debian's package where it may, and says where it is in postgres_url; end_postgres stops it and takes it away.
+# begin_database NAME makes a database of a role of that name, which the walls between tenants bind, and says where in database_url.
 # shellcheck shell=bash
 postgres_folder=""
 
@@ -35,4 +36,10 @@ begin_postgres() {
     || { end_postgres; return 1; }
   # shellcheck disable=SC2034 # for whoever has sourced this
   postgres_url="postgres://postgres@127.0.0.1:$port/postgres"
+}
+
+begin_database() {
+  "$postgres_bin/psql" --quiet --no-psqlrc --set ON_ERROR_STOP=1 --command "CREATE ROLE $1 LOGIN" --command "CREATE DATABASE $1 OWNER $1" "$postgres_url"
+  # shellcheck disable=SC2034 # for whoever has sourced this
+  database_url=$(printf '%s' "$postgres_url" | sed "s|postgres@|$1@|; s|/postgres$|/$1|")
 }

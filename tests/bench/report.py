@@ -103,7 +103,7 @@ class Results:
 
 
 def price_list(results):
-    yield ["line", "server", "requests/s at the top", "÷ nginx", "CPU µs each", "p50 ms", "p99 ms at half the top, open loop"]
+    yield ["line", "server", "requests/s at the top", "÷ nginx", "CPU µs each", "p50 ms", "p99 ms at half the gateway's top, open loop"]
     for line in LINES:
         for server in ["bare", "nginx", "haproxy", "gateway", "postgres"]:
             top = results.rates(line, server)
@@ -171,7 +171,7 @@ def draw(results, folder):
     curves = [(f"{line} · {server}", results.percentiles(line, server)) for line in LINES for server in ["nginx", "gateway"]]
     curves = [(name, points) for name, points in curves if points]
     if curves:
-        (folder / "latency.svg").write_text(pictures.curves("Latency in ms by percentile, open loop at half the top rate", curves))
+        (folder / "latency.svg").write_text(pictures.curves("Latency in ms by percentile, open loop at half the gateway's top rate", curves))
 
 
 def table(out, publish):

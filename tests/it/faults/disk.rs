@@ -15,7 +15,7 @@ use super::load::Load;
 use super::town::{READ, REPORTED, Town, today};
 
 /// A disk of the store's own.
-const DISK_BYTES: u64 = 24 << 20;
+const DISK_BYTES: u64 = 48 << 20;
 
 /// How often it is full.
 const TIMES: usize = 3;

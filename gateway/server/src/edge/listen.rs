@@ -1,10 +1,10 @@
 //! The edge's TCP listener.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::connection;
 use super::route::router;
@@ -13,8 +13,7 @@ use crate::gateway::Gateway;
 /// Accepts until told to stop, then lets open requests finish.
 pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
     let router = router(gateway.clone());
-    // Every connection holds a sender: when all are gone, all connections are.
-    let (open, mut all_closed) = mpsc::channel::<Infallible>(1);
+    let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -26,6 +25,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: w
                     continue;
                 }
             },
+            Some(_) = connections.join_next() => continue,
             _ = stopping.changed() => break,
         };
         // Cheaper said now than after a handshake.
@@ -34,14 +34,14 @@ pub async fn serve(gateway: Arc<Gateway>, listener: TcpListener, mut stopping: w
             continue;
         }
         let handshake = gateway.handshakes.enter();
-        let (gateway, router, stopping, open) = (gateway.clone(), router.clone(), stopping.clone(), open.clone());
-        tokio::spawn(async move {
-            connection::serve(gateway, router, stream, handshake, stopping).await;
-            drop(open);
-        });
+        let (gateway, router, stopping) = (gateway.clone(), router.clone(), stopping.clone());
+        connections.spawn(connection::serve(gateway, router, stream, handshake, stopping));
     }
-    drop((listener, open));
-    if tokio::time::timeout(gateway.config.edge.drain_timeout, all_closed.recv()).await.is_err() {
+    drop(listener);
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(gateway.config.edge.drain_timeout, all_closed).await.is_err() {
         tracing::warn!("some connections did not finish in time and were closed");
+        // Each ends where it waits next; until then it needs what ends with the process.
+        connections.shutdown().await;
     }
 }

@@ -23,6 +23,15 @@ struct Remembered {
     as_of: u64,
 }
 
+impl Remembered {
+    /// True if no commit since has changed anything of it.
+    fn holds(&self, blind: &Hash, changes: &Changes) -> bool {
+        let subject = self.held.subject.key.as_str().as_bytes();
+        let newest = changes.newest_in(changes.place(blind)).max(changes.newest_in(changes.place(subject)));
+        newest <= self.as_of
+    }
+}
+
 impl Default for People {
     fn default() -> Self {
         Self { recent: Mutex::new(Recent::new(HALF_BYTES)) }
@@ -40,9 +49,7 @@ impl People {
     ) -> Option<Arc<SealedHeld>> {
         let key = (tenant.clone(), *blind);
         let found = self.recent.lock().unwrap_or_else(PoisonError::into_inner).find(&key)?;
-        let subject = found.held.subject.key.as_str().as_bytes();
-        let newest = changes.newest_in(changes.place(blind)).max(changes.newest_in(changes.place(subject)));
-        (*found.kinds == *kinds && newest <= found.as_of).then(|| Arc::clone(&found.held))
+        (*found.kinds == *kinds && found.holds(blind, changes)).then(|| Arc::clone(&found.held))
     }
 
     /// Forgets everybody.
@@ -50,19 +57,21 @@ impl People {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Keeps what a view shows.
+    /// Keeps what a view shows, unless it has changed since: whoever is forgotten is not brought back by a view of before.
     pub(super) fn keep(
         &self,
         (tenant, blind): (&TenantId, &Hash),
         kinds: &[KindName],
         held: &Arc<SealedHeld>,
-        as_of: u64,
+        (as_of, changes): (u64, &Changes),
     ) {
         let bytes = held.bytes();
         if bytes <= MOST_BYTES_EACH {
             let remembered = Remembered { kinds: kinds.into(), held: Arc::clone(held), as_of };
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.keep((tenant.clone(), *blind), Arc::new(remembered), bytes);
+            if remembered.holds(blind, changes) {
+                recent.keep((tenant.clone(), *blind), Arc::new(remembered), bytes);
+            }
         }
     }
 }

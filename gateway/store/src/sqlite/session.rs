@@ -203,7 +203,7 @@ impl<'c> Tenancy<'c> {
     /// Remembers what a view shows of somebody.
     pub(super) fn remember(&self, blind: &Hash, kinds: &[KindName], held: &Arc<SealedHeld>) {
         if let Some(as_of) = self.batch.as_of {
-            self.common.people.keep((&self.tenant, blind), kinds, held, as_of);
+            self.common.people.keep((&self.tenant, blind), kinds, held, (as_of, &self.common.changes));
         }
     }
 

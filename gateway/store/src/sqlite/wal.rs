@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
@@ -161,13 +161,23 @@ fn checkpoint(conn: &Connection, statement: &str) -> Result<bool, StoreError> {
 
 /// Writes everything back and cuts the log off. False if somebody else goes on reading from it.
 pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
-    Ok(!checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")?)
+    // Readers are waited for by SQLite, the thread that copies is not.
+    let ends = Instant::now() + COPIER_TAKES;
+    while checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")? {
+        if Instant::now() > ends {
+            return Ok(false);
+        }
+        std::thread::sleep(READERS_TAKE);
+    }
+    Ok(true)
 }
 
 /// A page that every transaction changes goes from the log into the database once for all of these. What is committed while
 /// the log is copied is left to the writer: the longer the log, the less often it has to wait for pages written all over.
-const MOST_PAGES: u64 = 8000;
+const MOST_PAGES: u64 = 4000;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
 const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.
 const READERS_TAKE: Duration = Duration::from_millis(3);
+/// How long the copy of a whole log is waited for.
+const COPIER_TAKES: Duration = Duration::from_secs(1);
