@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -322,8 +323,10 @@ impl Running {
         Ok((Self { gateway, edge, operations, stop, tasks }, stopping))
     }
 
-    /// Stops taking connections, lets open requests finish, writes what was counted, seals what is unsealed, and returns.
+    /// Stops taking connections, lets open requests finish, writes what was counted, seals what is unsealed, and returns. What
+    /// cannot be sealed is tried again until `edge.drain_timeout_ms` are over.
     pub async fn drain(mut self) {
+        let ends = Instant::now() + self.gateway.config.edge.drain_timeout;
         self.stop.send_replace(true);
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
@@ -331,7 +334,7 @@ impl Running {
             }
         }
         crate::pipeline::coverage::write(&self.gateway).await;
-        crate::sealing::seal_all(&self.gateway).await;
+        crate::sealing::seal_to_the_end(&self.gateway, ends).await;
     }
 }
 

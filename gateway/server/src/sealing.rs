@@ -6,7 +6,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tsunagi_core::id::TenantId;
 use tsunagi_core::merkle::{Frontier, Hash, Plan, Subtree, TILE, Tile};
@@ -52,14 +51,25 @@ impl SealingState {
     }
 }
 
-/// Seals until told to stop. The last seal comes when everything else has ended: see [`crate::gateway::Running::drain`].
+/// What one pass over all logs came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pass {
+    /// Every leaf that was there when it began is sealed.
+    All,
+    /// A log has more leaves than it gets checkpoints in a row.
+    Behind,
+    /// A log could not be sealed.
+    Unable,
+}
+
+/// Seals until told to stop. The last seals come when everything else has ended: see [`seal_to_the_end`].
 pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut calls = gateway.coordinator.listen(Notice::LeavesWait);
     loop {
         tokio::select! {
-            _ = ticks.tick() => if !seal_all(&gateway).await {
+            _ = ticks.tick() => if seal_all(&gateway).await == Pass::Unable {
                 // Whoever can does it now; whoever was called does not call in turn.
                 gateway.coordinator.tell(Notice::LeavesWait);
                 calls.mark_unchanged();
@@ -72,29 +82,47 @@ pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Seals every log once, up to what it holds now; false where one could not be.
-pub async fn seal_all(gateway: &Gateway) -> bool {
-    let (began, clock_began) = (Instant::now(), gateway.clock.now());
+/// The last seals of a gateway that has nothing else to do: again until every leaf is under a checkpoint, or until
+/// `ends`. What is left then is on the disk like all leaves, and is sealed by another node or the next start.
+pub async fn seal_to_the_end(gateway: &Gateway, ends: Instant) {
+    let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
+    loop {
+        ticks.tick().await;
+        match seal_all(gateway).await {
+            Pass::All => return,
+            Pass::Behind | Pass::Unable if Instant::now() < ends => {}
+            Pass::Behind | Pass::Unable => {
+                tracing::error!("leaves were left unsealed; another node or the next start seals them");
+                return;
+            }
+        }
+    }
+}
+
+/// Seals every log once, up to what it holds now.
+pub async fn seal_all(gateway: &Gateway) -> Pass {
+    let began = Instant::now();
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
-    let (mut all_done, mut is_able) = (true, true);
+    let mut pass = Pass::All;
     for tenant in tenants {
         if let Err(error) = index(gateway, &tenant).await {
             tracing::error!(%tenant, %error, "leaves could not be indexed");
         }
-        match seal(gateway, &tenant, clock_began).await {
-            Ok(done) => all_done &= done,
+        match seal(gateway, &tenant).await {
+            Ok(true) => {}
+            Ok(false) => pass = pass.max(Pass::Behind),
             Err(error) => {
-                (all_done, is_able) = (false, false);
+                pass = Pass::Unable;
                 tracing::error!(%tenant, %error, "sealing failed");
             }
         }
     }
-    if all_done {
+    if pass == Pass::All {
         gateway.sealing.all_sealed_since(began);
     }
     metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
-    is_able
+    pass
 }
 
 /// Indexes what was sealed by whom it tells of. Access logs are found by it, nothing is proved by it: where it lags, more is
@@ -108,9 +136,9 @@ async fn index(gateway: &Gateway, tenant: &TenantId) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Seals one log; true if no leaf from before `began` is left. At most a few checkpoints at a time, so that a busy log
-/// does not keep the others waiting.
-async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<bool, StoreError> {
+/// Seals one log; true if no leaf that was there before is left. At most a few checkpoints at a time, so that a busy
+/// log does not keep the others waiting. The time of a leaf has no say: a clock that went back left some of a later hour.
+async fn seal(gateway: &Gateway, tenant: &TenantId) -> Result<bool, StoreError> {
     for _ in 0..CHECKPOINTS_AT_A_TIME {
         if !keep_missing(gateway, tenant).await? {
             break;
@@ -120,9 +148,10 @@ async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<
         let unsealed = gateway.store.unsealed(tenant, BATCH).await?;
         // Subtrees are kept without a gap: where earlier ones are missing, these come after them.
         let has_all = unsealed.subtrees >= unsealed.sealed / TILE;
-        if unsealed.leaves.is_empty() || unsealed.oldest.is_none_or(|oldest| began < oldest) {
+        if unsealed.leaves.is_empty() {
             return Ok(true);
         }
+        let is_last = unsealed.leaves.len() < BATCH;
         let mut frontier = Frontier::from_parts(unsealed.sealed, unsealed.frontier)
             .ok_or_else(|| StoreError::Corrupt("the frontier does not fit its size".to_owned()))?;
         let mut completed = Vec::new();
@@ -142,6 +171,7 @@ async fn seal(gateway: &Gateway, tenant: &TenantId, began: Timestamp) -> Result<
             sealed_at: gateway.clock.now(),
         };
         match gateway.store.append_seal(tenant, checkpoint).await {
+            Ok(()) if is_last => return Ok(true),
             // Another process sealed meanwhile: read on from where it came to.
             Ok(()) | Err(StoreError::Stale) => {}
             Err(error) => return Err(error),

@@ -369,8 +369,6 @@ pub struct Unsealed {
     pub frontier: Vec<[u8; 32]>,
     /// The hashes of the leaves after it, in order, at most as many as were asked for.
     pub leaves: Vec<[u8; 32]>,
-    /// When the oldest unsealed leaf was written.
-    pub oldest: Option<Timestamp>,
     /// How many subtrees of level 1 are kept. Fewer than the sealed leaves complete, where an older version sealed them.
     pub subtrees: u64,
 }

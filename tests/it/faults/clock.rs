@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use tsunagi_gateway::clock::Clock;
 use tsunagi_gateway::gateway::Running;
+use tsunagi_gateway::sealing::{Pass, seal_all};
 use tsunagi_tests::papers::{HOSPITAL_OITA, OITA, Person, RECIPIENT_SYSTEM, consent_of, entitlement, immunization};
 use tsunagi_tests::{ISSUER, Partner, Reply, Setup, TestGateway};
 
@@ -72,6 +73,25 @@ async fn keys_order_and_log_stay_as_they_are_when_the_clock_jumps() {
     let pulled = city.get("/v1/mailbox").await.expect(200);
     assert_eq!(numbers(&pulled), ["J-0", "J-1", "J-2", "J-3"]);
     assert_eq!(acknowledge(&city, &pulled).await, 4);
+    hub.finish().await;
+}
+
+/// A leaf of an hour that has not come yet is a leaf all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_ahead_is_sealed_when_the_clock_is_back() {
+    // Nobody but this test seals while it runs.
+    let setup = Setup::new().set("sealing.interval_ms", HOUR * 1_000).set("sealing.tolerance_secs", 2 * HOUR);
+    let (hub, child) = town(setup).await;
+    let left = async || {
+        let pass = seal_all(&hub.running.gateway).await;
+        (pass, hub.store().unsealed(&"oita".parse().unwrap(), 9).await.unwrap().leaves.len())
+    };
+    assert_eq!(left().await, (Pass::All, 0));
+    hub.clock.shift(HOUR);
+    report(&hub, &child, "J-0").await.expect(201);
+    hub.clock.shift(-HOUR);
+    report(&hub, &child, "J-1").await.expect(201);
+    assert_eq!(left().await, (Pass::All, 0));
     hub.finish().await;
 }
 

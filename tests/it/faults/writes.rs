@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use http::Method;
 use serde_json::json;
-use tsunagi_gateway::sealing::seal_all;
+use tsunagi_gateway::sealing::{Pass, seal_all};
 use tsunagi_store::AuditLog;
 use tsunagi_tests::faulty::{Failing, Write};
 use tsunagi_tests::papers::{Person, consent, eligibility, entitlement, maternal_csv};
@@ -236,11 +236,26 @@ async fn a_seal_that_failed_is_made_again_and_what_it_seals_can_be_proved() {
             assert_eq!(shaky.failures.recv().await, Some(write));
             shaky.report("F-2").await.expect(201);
             let receipt = format!("/v1/exchanges/{}", reported.exchange());
-            while !seal_all(&shaky.hub.running.gateway).await {}
+            while seal_all(&shaky.hub.running.gateway).await != Pass::All {}
             let told = shaky.hospital.get(&receipt).await.expect(200).json();
             assert_proved(&shaky.hub, "oita", &told["rows"][0]["audit"]).await;
             // Every leaf is sealed and every log verifies.
             shaky.finish().await;
         }
     }
+}
+
+/// Whoever drains does not leave what could be sealed a moment later.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_seal_is_made_again_until_nothing_is_left() {
+    let shaky = Shaky::new(Setup::new()).await;
+    shaky.report("F-1").await.expect(201);
+    for _ in 0..3 {
+        shaky.store.fail(Write::AppendSeal, Failing::Before);
+    }
+    let Shaky { hub, store, .. } = shaky;
+    // Every leaf has to be under a checkpoint then.
+    let gone = hub.finish().await;
+    assert!(store.has_failed_all(), "it was sealed at once");
+    drop(gone);
 }

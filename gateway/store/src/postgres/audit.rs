@@ -23,20 +23,18 @@ pub(super) async fn unsealed(tx: &Tx, tenant: &TenantId, most: usize) -> Result<
         Some(row) => (row.number(0)?, edge(row.of(1)?)?),
         None => (0, Vec::new()),
     };
-    // One leaf is read at least, because its time is asked for too.
     let rows = tx
         .query(
-            "SELECT hash, written_at FROM audit_leaves WHERE tenant = $1 AND idx >= $2 ORDER BY idx LIMIT $3",
-            &[&tenant.as_str(), &count(sealed)?, &limit(most.max(1))],
+            "SELECT hash FROM audit_leaves WHERE tenant = $1 AND idx >= $2 ORDER BY idx LIMIT $3",
+            &[&tenant.as_str(), &count(sealed)?, &limit(most)],
         )
         .await?;
-    let oldest = rows.first().map(|row| row.time(1)).transpose()?;
-    let leaves = rows.iter().take(most).map(|row| row.hash(0)).collect::<Result<_, _>>()?;
+    let leaves = rows.iter().map(|row| row.hash(0)).collect::<Result<_, _>>()?;
     let last =
         tx.one("SELECT max(idx) FROM audit_subtrees WHERE tenant = $1 AND level = 1", &[&tenant.as_str()]).await?;
     let last: Option<i64> = last.map(|row| row.of(0)).transpose()?.flatten();
     let subtrees = last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1);
-    Ok(Unsealed { sealed, frontier, leaves, oldest, subtrees })
+    Ok(Unsealed { sealed, frontier, leaves, subtrees })
 }
 
 /// See [`crate::AuditLog::append_seal`]. The head is locked: of two nodes that seal at once one comes second, and what

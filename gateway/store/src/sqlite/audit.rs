@@ -62,25 +62,19 @@ pub(super) fn unsealed(session: &Session<'_>, tenant: &TenantId, most: usize) ->
         .optional()?
         .unwrap_or((0, Vec::new()));
     let frontier = edge(&frontier)?;
-    let mut select = session.conn.prepare_cached(
-        "SELECT hash, written_at FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3",
-    )?;
-    // One leaf is read at least, because its time is asked for too.
-    let mut rows = select.query((tenant.as_str(), count(sealed)?, limit(most.max(1))))?;
-    let (mut leaves, mut oldest) = (Vec::new(), None);
+    let mut select = session
+        .conn
+        .prepare_cached("SELECT hash FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 ORDER BY idx LIMIT ?3")?;
+    let mut rows = select.query((tenant.as_str(), count(sealed)?, limit(most)))?;
+    let mut leaves = Vec::new();
     while let Some(row) = rows.next()? {
-        if oldest.is_none() {
-            oldest = Some(row.time(1)?);
-        }
-        if leaves.len() < most {
-            leaves.push(row.hash(0)?);
-        }
+        leaves.push(row.hash(0)?);
     }
     let mut last =
         session.conn.prepare_cached("SELECT max(idx) FROM audit_subtrees WHERE tenant = ?1 AND level = 1")?;
     let last: Option<i64> = last.query_row([tenant.as_str()], |row| row.get(0))?;
     let subtrees = last.and_then(|last| u64::try_from(last).ok()).map_or(0, |last| last + 1);
-    Ok(Unsealed { sealed, frontier, leaves, oldest, subtrees })
+    Ok(Unsealed { sealed, frontier, leaves, subtrees })
 }
 
 /// See [`crate::AuditLog::append_seal`].
