@@ -164,7 +164,17 @@ fn a_log_that_was_forked_or_cut_is_found_out() {
     says(other, &format!("oita/{before}"), "new-of-other");
     en(at, &verify("growth", "other.jsonl")).ended(0);
     assert!(en(at, &verify("growth", "one.jsonl")).ended(1).err().contains("forked"));
-    assert!(en(at, &verify("growth", "before.jsonl")).ended(1).err().contains(&format!("{before}..{newest}")));
+    assert!(en(at, &verify("growth", "before.jsonl")).ended(1).err().contains("do not tell"));
+    // Where two files do not tell, what the answer asks for does. A forked log could not give a proof of growth.
+    std::fs::write(at.join("checkpoint-of-one"), checkpoint_of(&at.join("one.jsonl"))).unwrap();
+    std::fs::write(at.join("checkpoint-before"), checkpoint_of(&at.join("before.jsonl"))).unwrap();
+    for earlier in ["checkpoint-of-one", "checkpoint-before"] {
+        let said = en(at, &verify("leaf-of-other", earlier)).ended(1).err();
+        assert!(said.contains("`tsunagi audit export --tenant oita FILE`"), "{said}");
+        assert!(ja(at, &verify("leaf-of-other", earlier)).ended(1).err().contains("audit export --tenant oita FILE"));
+    }
+    assert!(en(at, &verify("newest.jsonl", "checkpoint-of-one")).ended(1).err().contains("forked"));
+    en(at, &verify("newest.jsonl", "checkpoint-before")).ended(0);
     en(at, &verify("growth", "leaf-of-other")).ended(0);
     let said = en(at, &verify("new-of-other", "new-of-one")).ended(1).err();
     assert!(said.contains(&format!("leaf {before} of tsunagi/oita is another")), "{said}");

@@ -77,11 +77,14 @@ fn grown(
             Ok(())
         }
         _ => {
-            let (tenant, old, new) = (old.origin.rsplit('/').next().unwrap_or_default(), old.size, new.size);
+            // The whole log always tells. No proof of growth comes from a log that was forked: it has no checkpoint of
+            // the old size.
+            let tenant = old.origin.rsplit('/').next().unwrap_or_default();
+            let export = format!("tsunagi audit export --tenant {tenant} FILE");
             Err(failed(
                 output,
-                &format!("この2つからは分かりません。`tsunagi audit proof {tenant}/{old}..{new}` の出力が必要です"),
-                &format!("these two do not tell; it takes what `tsunagi audit proof {tenant}/{old}..{new}` prints"),
+                &format!("この2つからは分かりません。`{export}` で記録全体を書き出し、--export に指定してください"),
+                &format!("these two do not tell: write the whole log with `{export}` and give that as --export"),
             ))
         }
     }
