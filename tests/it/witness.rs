@@ -53,7 +53,7 @@ async fn witness() -> TestGateway {
     let logs = format!("[{{ origin = '{ORIGIN}', key = '{key}', participant = 'city-oita' }}]");
     let setup = Setup::new().set("witness.name", "witness.example").set("witness.logs", logs);
     let setup = setup.prepare(|folder, _, _| {
-        std::fs::write(folder.join("keys/witness.key"), "08".repeat(32)).unwrap();
+        tsunagi_certs::write_key(&folder.join("keys/witness.key"), &"08".repeat(32)).unwrap();
     });
     setup.start().await
 }

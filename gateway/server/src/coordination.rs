@@ -80,7 +80,8 @@ mod over_redis {
     use tsunagi_store::coordinator::{Coordinator, Notice};
 
     use crate::config::{Config, Shared};
-    use crate::gateway::{StartFault, read_key};
+    use crate::gateway::StartFault;
+    use crate::secret::{read_key, read_password};
 
     pub(super) fn open(config: &Config, shared: &Shared) -> Result<Arc<dyn Coordinator>, StartFault> {
         let coordinator = RedisCoordinator::start(settings(config, shared)?);
@@ -96,7 +97,7 @@ mod over_redis {
         let read = |path: &Path| {
             std::fs::read(path).map_err(|error| StartFault::Setting(format!("{}: {error}", path.display())))
         };
-        let password = shared.password_file.as_deref().map(password).transpose()?;
+        let password = shared.password_file.as_deref().map(read_password).transpose()?;
         // Who called is hashed under a key that all nodes have and that opens nothing.
         let master = read_key(&config.master_key_file)?;
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, master.expose()), b"tsunagi coordinator");
@@ -111,13 +112,6 @@ mod over_redis {
             timeout: shared.timeout,
             key: Sensitive::new(key),
         })
-    }
-
-    fn password(path: &Path) -> Result<Sensitive<String>, StartFault> {
-        let text = std::fs::read_to_string(path).map(Sensitive::new);
-        let text = text.map_err(|error| StartFault::Setting(format!("{}: {error}", path.display())))?;
-        let first = text.expose().lines().next().unwrap_or("");
-        Ok(Sensitive::new(first.to_owned()))
     }
 }
 

@@ -14,7 +14,6 @@ use tsunagi_core::checkpoint::CheckpointSigner;
 use tsunagi_core::cosignature::Cosigner;
 use tsunagi_core::id::ParticipantId;
 use tsunagi_core::registry::{Registry, RegistryEntries};
-use tsunagi_core::sensitive::Sensitive;
 use tsunagi_mappings::Tables;
 use tsunagi_store::coordinator::Coordinator;
 use tsunagi_store::sqlite::SqliteStore;
@@ -32,6 +31,7 @@ use crate::pipeline::Pseudonyms;
 use crate::pipeline::coverage::Unwritten;
 use crate::retention::RetentionState;
 use crate::sealing::SealingState;
+use crate::secret::read_key;
 use crate::trust::{InForce, Terms, Trust};
 
 /// The name that signs checkpoints, as C2SP signed notes carry it.
@@ -393,16 +393,6 @@ pub fn open_witness(config: &Config) -> Result<Option<Witness>, StartFault> {
     let cosigner = Cosigner::new(read_key(&witness.key_file)?, &witness.name)
         .map_err(|error| StartFault::Setting(format!("{}: {error}", witness.key_file.display())))?;
     Ok(Some(Witness { cosigner, logs: witness.logs.clone() }))
-}
-
-pub(crate) fn read_key(path: &Path) -> Result<Sensitive<[u8; 32]>, StartFault> {
-    let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| {
-        StartFault::Setting(format!("{}: {error}; `tsunagi init` makes the keys of a new hub", path.display()))
-    })?;
-    let mut bytes = [0; 32];
-    hex::decode_to_slice(text.expose().trim(), &mut bytes)
-        .map_err(|_| StartFault::Setting(format!("{}: expected 64 hexadecimal digits", path.display())))?;
-    Ok(Sensitive::new(bytes))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartFault> {

@@ -21,6 +21,7 @@ pub mod proof;
 pub mod receipts;
 pub mod retention;
 pub mod sealing;
+mod secret;
 pub mod spool;
 pub mod telemetry;
 pub mod trust;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
-use tsunagi_core::sensitive::Sensitive;
 use tsunagi_store::postgres::{PostgresStore, Server};
 use tsunagi_store::{Keyring, Storage};
 
 use crate::config::PostgresConfig;
 use crate::gateway::StartFault;
+use crate::secret::read_password;
 
 /// Opens it. Says so where the server's own wall between tenants does not bind the configured role.
 pub(crate) async fn open(config: &PostgresConfig, keyring: Keyring) -> Result<Arc<dyn Storage>, StartFault> {
@@ -36,18 +36,13 @@ pub(crate) async fn is_made(config: &PostgresConfig) -> Result<bool, StartFault>
 pub(crate) fn server(config: &PostgresConfig) -> Result<Server, StartFault> {
     Ok(Server {
         url: config.url.clone(),
-        password: config.password_file.as_deref().map(password).transpose()?,
+        password: config.password_file.as_deref().map(read_password).transpose()?,
         schema: None,
         tls: config.root_ca_file.as_deref().map(tls).transpose()?,
         connections: config.connections,
         connect_timeout: config.connect_timeout,
         timeout: config.timeout,
     })
-}
-
-fn password(path: &Path) -> Result<Sensitive<String>, StartFault> {
-    let text = std::fs::read_to_string(path).map(Sensitive::new).map_err(|error| unreadable(path, &error))?;
-    Ok(Sensitive::new(text.expose().lines().next().unwrap_or_default().to_owned()))
 }
 
 fn tls(path: &Path) -> Result<Arc<ClientConfig>, StartFault> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tsunagi_tests::process::{KeptHub, Served, partner, run};
+use tsunagi_tests::process::{FREE_PORTS, KeptHub, Served, partner, run};
 
 use super::en;
 
@@ -184,6 +184,38 @@ fn a_port_that_is_taken_or_a_key_that_is_gone_ends_serve_with_words() {
     std::fs::remove_file(copy.path().join("keys/master.key")).unwrap();
     let ran = run(copy.path(), &settings, &["serve"]).ended(64);
     assert!(ran.err().contains("master.key"), "{}", ran.err());
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let copy = KeptHub::shared().copy();
+    let hub = copy.path();
+    std::fs::write(hub.join("keys/password"), "open-sesame\n").unwrap();
+    let mode = |name: &str, mode| {
+        std::fs::set_permissions(hub.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let on_a_server =
+        [("TSUNAGI__STORE__BACKEND", "postgres"), ("TSUNAGI__STORE__POSTGRES_URL", "postgres://hub@127.0.0.1:1/hub")];
+    let its_password = ("TSUNAGI__STORE__POSTGRES_PASSWORD_FILE", "keys/password");
+    let over_redis = [("TSUNAGI__COORDINATOR__URL", "redis://127.0.0.1:1")];
+    let redis_password = ("TSUNAGI__COORDINATOR__PASSWORD_FILE", "keys/password");
+    for (name, settings) in [
+        ("keys/master.key", vec![]),
+        ("keys/checkpoint.key", vec![]),
+        ("keys/password", [&on_a_server[..], &[its_password]].concat()),
+        ("keys/password", [&over_redis[..], &[redis_password]].concat()),
+    ] {
+        let settings: Vec<_> = FREE_PORTS.into_iter().chain(settings).collect();
+        for exposed in [0o640, 0o604] {
+            mode(name, exposed);
+            let refused = run(hub, &settings, &["serve"]).ended(64).err();
+            assert!(refused.contains(name) && refused.contains("can be read by others"), "{name}: {refused}");
+            assert!(!refused.contains("open-sesame"), "{refused}");
+        }
+        mode(name, 0o600);
+    }
+    en(hub, "audit verify").ended(0);
 }
 
 /// The commands work beside a gateway that runs on the same folder.

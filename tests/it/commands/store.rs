@@ -124,10 +124,10 @@ fn a_copy_needs_the_same_keys_and_a_store_to_copy() {
     en(folder, "init one --name hub.example.jp").ended(0);
     let one = folder.join("one");
     with_store(&one, "to.toml", &[("path", "other/tsunagi.db")]);
+    tsunagi_certs::write_key(&one.join("keys/other.key"), &"77".repeat(32)).unwrap();
     for key in ["master", "checkpoint"] {
         let file = one.join(format!("keys/{key}.key"));
         let kept = std::fs::read(&file).unwrap();
-        std::fs::write(one.join("keys/other.key"), "77".repeat(32)).unwrap();
         let text = std::fs::read_to_string(one.join("to.toml")).unwrap();
         let mut config: toml::Table = text.parse().unwrap();
         config.insert(

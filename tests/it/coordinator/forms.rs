@@ -1,4 +1,4 @@
-//! The ways to a Redis: over TLS with a certificate and a password, a Cluster, a master that Sentinels watch over. The
+//! The ways to a Redis: one server, a Cluster, a master that Sentinels watch over; each in the clear and over TLS. The
 //! coordinator's whole contract holds on each.
 
 use std::process::Command;
@@ -14,64 +14,115 @@ use tsunagi_tests::{Pair, TestGateway};
 /// All that a node may do there, as docs/nodes.md says it.
 const RIGHTS: &str = "on >open-sesame ~tsunagi* &tsunagi* -@all +hello +ping +eval +get +set +time +publish +subscribe";
 
+/// What servers over TLS have: a certificate, its key, and the root above it.
+struct Papers {
+    certificate: String,
+    key: String,
+    root: String,
+}
+
+impl Papers {
+    /// Of a hub's CA, in its folder.
+    fn of(hub: &TestGateway) -> Self {
+        let now = hub.clock.now().as_second();
+        let pair = Pair::of(hub.authority().issue_server(&["127.0.0.1".to_owned()], now, 90).unwrap());
+        let [certificate, key, root] =
+            ["redis.pem", "redis.key", "ca/root.pem"].map(|name| hub.folder.path().join(name).display().to_string());
+        std::fs::write(&certificate, &pair.certificate).unwrap();
+        std::fs::write(&key, &pair.key).unwrap();
+        Self { certificate, key, root }
+    }
+
+    fn arguments(&self) -> Vec<&str> {
+        let Self { certificate, key, root } = self;
+        let mut arguments = vec!["--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "no"];
+        arguments.extend(["--tls-replication", "yes", "--tls-cluster", "yes"]);
+        arguments.extend(["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", root]);
+        arguments
+    }
+
+    /// Settings for servers that show them.
+    fn settings(&self, url: &str) -> Settings {
+        Settings { ca_pem: Some(std::fs::read(&self.root).unwrap()), ..settings(url) }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_with_a_name_and_a_password() {
     let hub = TestGateway::start().await;
-    let now = hub.clock.now().as_second();
-    let pair = Pair::of(hub.authority().issue_server(&["127.0.0.1".to_owned()], now, 90).unwrap());
-    let [certificate, key] = ["redis.pem", "redis.key"].map(|name| hub.folder.path().join(name).display().to_string());
-    std::fs::write(&certificate, &pair.certificate).unwrap();
-    std::fs::write(&key, &pair.key).unwrap();
-    let root = hub.folder.path().join("ca/root.pem");
-    let mut arguments = vec!["--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "no"];
-    let root_name = root.display().to_string();
-    arguments.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-ca-cert-file", &root_name]);
+    let papers = Papers::of(&hub);
+    let mut arguments = papers.arguments();
     let user = format!("tsunagi {RIGHTS}");
     arguments.push("--user");
     arguments.extend(user.split(' ').chain(["--user", "default", "off"]));
     let Some(redis) = RedisServer::start("the coordinator over TLS", &arguments) else { return };
-    let named = settings(&format!("rediss://127.0.0.1:{}", redis.port));
-    let ca_pem = Some(std::fs::read(&root).unwrap());
+    let named = papers.settings(&format!("rediss://127.0.0.1:{}", redis.port));
     let (username, password) = (Some("tsunagi".to_owned()), Some(Sensitive::new("open-sesame".to_owned())));
-    let good = Settings { ca_pem, username, password, ..named.clone() };
+    let good = Settings { username, password, ..named };
     every_promise(&nodes_of(&good, ()).await).await;
 
     // Whom nobody vouches for is not spoken to, and says nothing without the password.
     for bad in [Settings { ca_pem: None, ..good.clone() }, Settings { password: None, username: None, ..good }] {
-        let coordinator = RedisCoordinator::start(bad).unwrap();
-        let mut reach = coordinator.reach();
-        reach.changed().await.unwrap();
-        assert!(matches!(&*reach.borrow(), Reach::Lost(_)), "{:?}", reach.borrow());
+        is_not_reached(bad).await;
     }
     hub.finish().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_of_three() {
+async fn is_not_reached(settings: Settings) {
+    let coordinator = RedisCoordinator::start(settings).unwrap();
+    let mut reach = coordinator.reach();
+    reach.changed().await.unwrap();
+    assert!(matches!(&*reach.borrow(), Reach::Lost(_)), "{:?}", reach.borrow());
+}
+
+/// Three servers that are a Cluster, and two of them to begin with.
+fn cluster(arguments: &[&str], client: &[&str]) -> Option<([RedisServer; 3], String)> {
     let start = || {
         let bus = free_port().to_string();
-        let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus];
-        RedisServer::start("the coordinator over a Cluster", &arguments)
+        let all: Vec<&str> =
+            arguments.iter().chain(&["--cluster-enabled", "yes", "--cluster-port", &bus]).copied().collect();
+        RedisServer::start("the coordinator over a Cluster", &all)
     };
-    let (Some(one), Some(two), Some(three)) = (start(), start(), start()) else { return };
-    let servers = [&one, &two, &three].map(|server| format!("127.0.0.1:{}", server.port));
-    let made = Command::new("redis-cli").args(["--cluster", "create"]).args(&servers).arg("--cluster-yes").output();
-    let made = made.expect("redis-cli runs");
+    let servers = [start()?, start()?, start()?];
+    let names = servers.each_ref().map(|server| format!("127.0.0.1:{}", server.port));
+    let mut made = Command::new("redis-cli");
+    made.args(client).args(["--cluster", "create"]).args(&names).arg("--cluster-yes");
+    let made = made.output().expect("redis-cli runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-    let settings = settings(&format!("redis-cluster://{},{}", servers[0], servers[1]));
-    every_promise(&nodes_of(&settings, ()).await).await;
+    Some((servers, format!("{},{}", names[0], names[1])))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_master_that_a_sentinel_replaces() {
-    let Some(mut first) = RedisServer::start("the coordinator over Sentinels", &[]) else { return };
-    let (host, port) = ("127.0.0.1", first.port.to_string());
-    let second = RedisServer::start("the coordinator over Sentinels", &["--replicaof", host, &port]).unwrap();
+async fn a_cluster_of_three() {
+    let Some((_servers, names)) = cluster(&[], &[]) else { return };
+    every_promise(&nodes_of(&settings(&format!("redis-cluster://{names}")), ()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_three_over_tls() {
+    let hub = TestGateway::start().await;
+    let papers = Papers::of(&hub);
+    let client = ["--tls", "--cacert", &papers.root];
+    let Some((_servers, names)) = cluster(&papers.arguments(), &client) else { return };
+    let good = papers.settings(&format!("rediss-cluster://{names}"));
+    every_promise(&nodes_of(&good, ()).await).await;
+    is_not_reached(Settings { ca_pem: None, ..good }).await;
+    hub.finish().await;
+}
+
+/// The contract on a master, a fail-over, and the one that took over.
+async fn replaced(arguments: &[&str], settings: impl Fn(u16) -> Settings) {
+    let what = "the coordinator over Sentinels";
+    let Some(mut first) = RedisServer::start(what, arguments) else { return };
+    let port = first.port.to_string();
+    let follows = ["--replicaof", "127.0.0.1", &port];
+    let all: Vec<&str> = arguments.iter().chain(&follows).copied().collect();
+    let second = RedisServer::start(what, &all).unwrap();
     let synced = || second.say(&["INFO", "replication"]).contains("master_link_status:up");
     while !synced() {}
     let sentinel = RedisServer::sentinel_of(&first);
     while !sentinel.say(&["SENTINEL", "REPLICAS", "main"]).contains(&second.port.to_string()) {}
-    let settings = settings(&format!("redis-sentinel://127.0.0.1:{}#main", sentinel.port));
+    let settings = settings(sentinel.port);
     every_promise(&nodes_of(&settings, ()).await).await;
 
     let coordinator = Arc::new(RedisCoordinator::start(settings).unwrap());
@@ -81,4 +132,18 @@ async fn a_master_that_a_sentinel_replaces() {
     reach.wait_for(|reach| matches!(reach, Reach::Lost(_))).await.unwrap();
     until_reached(&*coordinator).await;
     assert!(second.say(&["INFO", "replication"]).contains("role:master"), "the replica took over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_a_sentinel_replaces() {
+    replaced(&[], |sentinel| settings(&format!("redis-sentinel://127.0.0.1:{sentinel}#main"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_a_sentinel_replaces_over_tls() {
+    let hub = TestGateway::start().await;
+    let papers = Papers::of(&hub);
+    let over_tls = |sentinel| papers.settings(&format!("rediss-sentinel://127.0.0.1:{sentinel}#main"));
+    replaced(&papers.arguments(), over_tls).await;
+    hub.finish().await;
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tsunagi_store::coordinator::Address;
+use tsunagi_store::coordinator::{Address, Form};
 
 use super::raw::RawCoordinator;
-use super::{ConfigFault, fault};
+use super::{ConfigFault, fault, is_this_machine};
 
 /// Whether this node has others beside it, see `config/default.toml`.
 #[derive(Debug, Clone)]
@@ -60,6 +60,14 @@ impl CoordinatorConfig {
         let address = Address::parse(&raw.url).map_err(|reason| faults.push(fault("coordinator.url", reason))).ok()?;
         if ca_file.is_some() && !address.tls {
             faults.push(fault("coordinator.ca_file", "is for a url that begins with rediss"));
+        }
+        // What Sentinels and Clusters name in their answers may be anywhere.
+        let is_here = address.form == Form::Server && address.servers.iter().all(|(host, _)| is_this_machine(host));
+        if !address.tls && !is_here {
+            faults.push(fault(
+                "coordinator.url",
+                "begins with rediss or rediss-…: a server on another machine has to prove its name",
+            ));
         }
         let timeout = Duration::from_millis(raw.timeout_ms);
         Some(Self::Redis(Shared { address, ca_file, username, password_file, prefix: raw.prefix.clone(), timeout }))

@@ -158,6 +158,11 @@ fn fault(place: impl ToString, reason: impl ToString) -> ConfigFault {
     ConfigFault { place: place.to_string(), reason: reason.to_string() }
 }
 
+/// True for a host to which nothing leaves this machine.
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "::1" | "localhost")
+}
+
 fn lay_over(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {

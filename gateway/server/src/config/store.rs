@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::RawStore;
-use super::{ConfigFault, fault};
+use super::{ConfigFault, fault, is_this_machine};
 
 /// A PostgreSQL server, see `config/default.toml`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,8 +83,4 @@ fn host(url: &str) -> Result<&str, &'static str> {
         None => address.split_once(':').map_or(address, |(host, _)| host),
     };
     if host.is_empty() { Err(FORM) } else { Ok(host) }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    matches!(host, "127.0.0.1" | "::1" | "localhost")
 }

@@ -49,6 +49,9 @@ fn a_coordinator_is_in_process_unless_a_url_says_where_it_is() {
     let CoordinatorConfig::Redis(shared) = parse(text, &[]).expect("sound").coordinator else { panic!("in process") };
     assert_eq!(shared.ca_file.as_deref(), Some(Path::new("/hub/trust/redis.pem")));
     assert!(shared.address.tls && shared.address.servers.len() == 2);
+    for here in ["127.0.0.1:6379", "[::1]", "localhost/1"] {
+        parse(&format!("version = 1\n[coordinator]\nurl = \"redis://{here}\"\n"), &[]).expect("in the clear to itself");
+    }
 }
 
 #[test]
@@ -56,8 +59,12 @@ fn a_coordinator_that_contradicts_itself_is_named() {
     for (lines, place) in [
         ("url = \"redis://me:secret@a\"", "coordinator.url"),
         ("password_file = \"keys/redis\"", "coordinator.url"),
-        ("url = \"redis://a\"\nca_file = \"ca.pem\"", "coordinator.ca_file"),
-        ("url = \"redis://a\"\nusername = \"me\"", "coordinator.username"),
+        ("url = \"redis://localhost\"\nca_file = \"ca.pem\"", "coordinator.ca_file"),
+        ("url = \"redis://[::1]\"\nusername = \"me\"", "coordinator.username"),
+        // In the clear to this machine alone; who names other servers may name others.
+        ("url = \"redis://cache.example\"", "coordinator.url"),
+        ("url = \"redis-cluster://127.0.0.1\"", "coordinator.url"),
+        ("url = \"redis-sentinel://localhost#main\"", "coordinator.url"),
         ("prefix = \"a b\"", "coordinator.prefix"),
         ("timeout_ms = 0", "coordinator.timeout_ms"),
         ("timeout_ms = 1001", "coordinator.timeout_ms"),

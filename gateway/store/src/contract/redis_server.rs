@@ -78,25 +78,39 @@ impl RedisServer {
         Some(Self { child, folder, arguments, port })
     }
 
-    /// Starts a Sentinel that watches over a master of the name `main`, and takes it for dead after half a second.
+    /// Starts a Sentinel that watches over a master of the name `main`, and takes it for dead after half a second; over TLS
+    /// where the master is.
     pub fn sentinel_of(master: &Self) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
         let text = format!(
-            "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1\n\
+            "bind 127.0.0.1\nsentinel monitor main 127.0.0.1 {} 1\n\
              sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
             master.port
         );
         let file = folder.path().join("sentinel.conf");
         std::fs::write(&file, text).expect("a file");
-        let arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let mut arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
+        let port_name = if master.tls().is_empty() { "--port" } else { "--tls-port" };
+        arguments.extend([port_name.to_owned(), port.to_string()]);
+        arguments.extend(master.tls());
         let child = spawn(folder.path(), &arguments);
         Self { child, folder, arguments, port }
     }
 
+    /// Its arguments that are about TLS, but for the port.
+    fn tls(&self) -> Vec<String> {
+        let pairs = self.arguments.windows(2).filter(|pair| pair[0].starts_with("--tls-") && pair[0] != "--tls-port");
+        pairs.flatten().cloned().collect()
+    }
+
     /// What it answers to a command.
     pub fn say(&self, command: &[&str]) -> String {
-        let said = Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command).output();
+        let mut client = Command::new("redis-cli");
+        if let Some(root) = self.arguments.iter().skip_while(|argument| *argument != "--tls-ca-cert-file").nth(1) {
+            client.args(["--tls", "--cacert", root]);
+        }
+        let said = client.args(["-p", &self.port.to_string()]).args(command).output();
         String::from_utf8(said.expect("redis-cli runs").stdout).expect("text")
     }
 

@@ -11,7 +11,8 @@ use crate::commands::audit::describe;
 use crate::commands::output::table;
 use crate::commands::{CommandFault, Context, Output};
 use crate::config::Config;
-use crate::gateway::{make_private_folder, open_signer, read_key};
+use crate::gateway::{make_private_folder, open_signer};
+use crate::secret::read_key;
 
 /// Copies the store of one configuration to the place that another names.
 pub(super) async fn run(context: &Context, to: &Path) -> Result<(), CommandFault> {
