@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use tsunagi_core::audit::{Action, AuditEvent, EventOutcome};
+use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::exchange::{DeliveryState, DeliveryView};
 use tsunagi_store::DeliveryFilter;
 use tsunagi_tests::{Dice, Log};
 
-use super::load::{Told, Way};
+use super::load::{Told, Way, Withdrawn};
 use super::sheets::{SUBMITTERS, Sheet};
 use super::town::{AT_FIRST, Town};
 
@@ -154,13 +154,31 @@ fn writes(told: &Told, found: &Found<'_>, kept: &BTreeMap<&str, usize>, wrong: &
 }
 
 fn consents(told: &Told, found: &Found<'_>, wrong: &mut Wrong) {
-    let leaves = |id: &String, action| found.directives.get(id.as_str()).map_or(0, |events| done(events, action));
+    let of = |id: &str| found.directives.get(id).map_or(&[][..], Vec::as_slice);
     for id in &told.given {
-        wrong.once(leaves(id, Action::DirectiveRecorded), format!("consent {id}"));
+        wrong.once(done(of(id), Action::DirectiveRecorded), format!("consent {id}"));
     }
-    for id in &told.withdrawn {
-        // Whoever had no answer withdrew it again, which changes nothing.
-        wrong.once(leaves(id, Action::DirectiveWithdrawn).min(1), format!("withdrawal of {id}"));
+    for withdrawn in &told.withdrawn {
+        withdrawal(withdrawn, of(&withdrawn.id), wrong);
+    }
+}
+
+/// One leaf for each try that got through, and one of them is of the try that had its answer. Whoever had no answer withdrew
+/// again, which changes nothing and leaves a leaf of its own.
+fn withdrawal(Withdrawn { id, exchange, unanswered }: &Withdrawn, leaves: &[&AuditEvent], wrong: &mut Wrong) {
+    let mut tries = BTreeMap::<&str, usize>::new();
+    for event in leaves {
+        if done(&[event], Action::DirectiveWithdrawn) == 1 {
+            *tries.entry(event.exchange.as_ref().map_or("", |id| id.as_str())).or_default() += 1;
+        }
+    }
+    let answered = tries.remove(exchange.as_str()).unwrap_or(0);
+    wrong.once(answered, format!("withdrawal of {id}"));
+    for (other, leaves) in &tries {
+        wrong.once(*leaves, format!("withdrawal of {id} by {other}"));
+    }
+    if tries.len() as u64 > *unanswered {
+        wrong.twice.push(format!("withdrawal of {id}: {} leaves more, and {unanswered} tries had no answer", tries.len()));
     }
 }
 
@@ -234,5 +252,34 @@ pub(super) async fn same_receipts(town: &Town, told: &Told, edge: std::net::Sock
         let mut way = Way::over(vec![town.hub.partner(sheet.sender, edge)], 0);
         let again = sheet.send(&mut way).await.unwrap_or_else(|_| panic!("{}: no answer", sheet.key));
         assert_eq!(again, *exchange, "{}: two receipts for one key", sheet.key);
+    }
+}
+
+/// The check of withdrawals fails where it has to.
+#[test]
+fn a_withdrawal_that_is_lost_or_done_twice_is_seen() {
+    let exchange = |n: u64| format!("ex-{n:032x}");
+    let leaf = |n: u64| {
+        let now = tsunagi_gateway::clock::Clock::system().now();
+        let mut event = AuditEvent::new(now, Action::DirectiveWithdrawn, EventOutcome::Done, Agent::default());
+        event.exchange = Some(exchange(n).parse().unwrap());
+        event
+    };
+    // The exchanges of the leaves, how many tries had no answer, and how many things are lost and twice.
+    for (leaves, unanswered, lost, twice) in [
+        (&[1][..], 0, 0, 0),
+        (&[2, 1], 1, 0, 0),
+        (&[2, 3, 1], 3, 0, 0),
+        (&[], 0, 1, 0),
+        (&[2], 1, 1, 0),
+        (&[1, 1], 1, 0, 1),
+        (&[2, 2, 1], 1, 0, 1),
+        (&[2, 1], 0, 0, 1),
+    ] {
+        let leaves: Vec<AuditEvent> = leaves.iter().map(|n| leaf(*n)).collect();
+        let withdrawn = Withdrawn { id: "directive".to_owned(), exchange: exchange(1), unanswered };
+        let mut wrong = Wrong::default();
+        withdrawal(&withdrawn, &leaves.iter().collect::<Vec<_>>(), &mut wrong);
+        assert_eq!((wrong.lost.len(), wrong.twice.len()), (lost, twice), "{:?} {:?}", wrong.lost, wrong.twice);
     }
 }

@@ -35,6 +35,11 @@ impl Way {
         Self { nodes, at, silences: 0, refusals: 0 }
     }
 
+    /// How often there was neither yes nor no.
+    fn unanswered(&self) -> u64 {
+        self.silences + self.refusals
+    }
+
     pub(super) async fn ask(
         &mut self,
         method: Method,
@@ -65,9 +70,9 @@ pub(super) struct Told {
     /// The exchanges of answers with data, and of those that had to tell nothing.
     pub(super) disclosed: Vec<String>,
     pub(super) denied: Vec<String>,
-    /// Directives that were given, and that were withdrawn.
+    /// Directives that were given.
     pub(super) given: Vec<String>,
-    pub(super) withdrawn: Vec<String>,
+    pub(super) withdrawn: Vec<Withdrawn>,
     /// The document numbers that came out of the mailbox, as often as they did.
     pub(super) taken: Vec<String>,
     /// How many deliveries ended by what was said.
@@ -88,6 +93,16 @@ impl Told {
         self.silences += other.silences;
         self.refusals += other.refusals;
     }
+}
+
+/// A withdrawal that was acknowledged.
+pub(super) struct Withdrawn {
+    /// The directive.
+    pub(super) id: String,
+    /// The exchange of the answer.
+    pub(super) exchange: String,
+    /// How many earlier tries had no answer: each may have got through all the same.
+    pub(super) unanswered: u64,
 }
 
 /// What a sender does over and over.
@@ -115,7 +130,8 @@ pub(super) struct Citizen {
 pub(super) enum Stage {
     Give,
     ReadGiven(String),
-    Withdraw(String),
+    /// With how many tries had no answer.
+    Withdraw(String, u64),
     ReadWithdrawn,
 }
 
@@ -218,12 +234,17 @@ impl Citizen {
                 let read = way.ask(Method::GET, READ_PATH, &[auth], "").await?;
                 assert!(read.status == 200 && read.text().contains(document), "consented: {}", read.text());
                 told.disclosed.push(read.exchange().to_owned());
-                Stage::Withdraw(id)
+                Stage::Withdraw(id, 0)
             }
-            Stage::Withdraw(id) => {
+            Stage::Withdraw(id, before) => {
                 let path = format!("/app/v1/consents/{id}");
-                way.ask(Method::DELETE, &path, &[auth], "").await?.expect(200);
-                told.withdrawn.push(id);
+                let at_first = way.unanswered();
+                let reply = way.ask(Method::DELETE, &path, &[auth], "").await;
+                let unanswered = before + way.unanswered() - at_first;
+                // Kept for the next try.
+                self.stage = Stage::Withdraw(id.clone(), unanswered);
+                let exchange = reply?.expect(200).exchange().to_owned();
+                told.withdrawn.push(Withdrawn { id, exchange, unanswered });
                 Stage::ReadWithdrawn
             }
             Stage::ReadWithdrawn => {
