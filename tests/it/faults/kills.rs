@@ -52,7 +52,7 @@ async fn what_was_acknowledged_and_what_was_disclosed_outlives_every_kill() {
 }
 
 /// Lets a part of so many milliseconds pass: nothing that could be waited for marks a moment of chance.
-async fn moment(dice: &mut Dice, most: u64) {
+pub(super) async fn moment(dice: &mut Dice, most: u64) {
     let micros = Duration::from_micros(dice.below(most * 1_000));
     tokio::time::timeout(micros, pending::<()>()).await.unwrap_err();
 }

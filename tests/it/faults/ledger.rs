@@ -178,7 +178,9 @@ fn withdrawal(Withdrawn { id, exchange, unanswered }: &Withdrawn, leaves: &[&Aud
         wrong.once(*leaves, format!("withdrawal of {id} by {other}"));
     }
     if tries.len() as u64 > *unanswered {
-        wrong.twice.push(format!("withdrawal of {id}: {} leaves more, and {unanswered} tries had no answer", tries.len()));
+        wrong
+            .twice
+            .push(format!("withdrawal of {id}: {} leaves more, and {unanswered} tries had no answer", tries.len()));
     }
 }
 
