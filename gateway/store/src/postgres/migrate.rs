@@ -8,11 +8,24 @@ use super::tenancy::{Common, Tenancy};
 use crate::copy::unfinished;
 use crate::error::StoreError;
 
-/// Each step once, in order; a step that was released is never changed. The second number is the oldest version whose
-/// releases can still work on tables of the first.
-const STEPS: &[(i64, i64, &str)] = &[(1, 1, include_str!("migrations/0001_tables.sql"))];
+/// From one version of the tables to the next.
+pub(super) struct Step {
+    /// What they are then.
+    pub(super) version: i64,
+    /// The oldest version whose releases can still work on them.
+    pub(super) oldest: i64,
+    /// What it adds.
+    pub(super) statements: &'static str,
+    /// The parts of the tables that it makes, and whose rows a transaction sees of them.
+    pub(super) walls: fn() -> String,
+}
 
-/// Tables of a tenant's rows.
+/// Each step once, in order and in a transaction of its own; a step that was released is never changed. Of the tables that
+/// are there a step changes one: a second lock could wait for a transaction of an older node that waits for the first.
+pub(super) const STEPS: [Step; 1] =
+    [Step { version: 1, oldest: 1, statements: include_str!("migrations/0001_tables.sql"), walls: first_walls }];
+
+/// Tables of a tenant's rows, of the first step.
 const OF_TENANTS: [&str; 15] = [
     "audit_leaves",
     "audit_lengths",
@@ -42,7 +55,7 @@ const LOCK: i64 = 0x7473_756e_6167_6901;
 
 /// The version these sources write.
 pub(super) fn newest() -> i64 {
-    STEPS.last().map_or(0, |(version, ..)| *version)
+    STEPS.last().map_or(0, |step| step.version)
 }
 
 /// The version of the tables, 0 where there are none. Refuses tables that this release would misread.
@@ -78,16 +91,27 @@ pub(super) async fn refuse_unfinished(tx: &Tx) -> Result<(), StoreError> {
 /// Runs the steps that are missing. New tables get the hub's key at once, by which this store knows its master key from
 /// then on.
 pub(super) async fn migrate(common: &Common) -> Result<(), StoreError> {
-    let hub = TenantId::hub();
-    let tx = common.connections.begin(Scope { tenant: hub.as_str(), senders: "" }).await?;
-    let outcome = steps(&tx, common, &hub).await;
-    tx.end(outcome).await?;
-    check_master_key(common).await
+    migrate_by(common, &STEPS).await
 }
 
-async fn steps(tx: &Tx, common: &Common, hub: &TenantId) -> Result<(), StoreError> {
+pub(super) async fn migrate_by(common: &Common, all: &[Step]) -> Result<(), StoreError> {
+    let hub = TenantId::hub();
+    loop {
+        let tx = common.connections.begin(Scope { tenant: hub.as_str(), senders: "" }).await?;
+        let outcome = next(&tx, common, &hub, all).await;
+        if !tx.end(outcome).await? {
+            return check_master_key(common).await;
+        }
+    }
+}
+
+/// Runs the first step that is missing; false if none is.
+async fn next(tx: &Tx, common: &Common, hub: &TenantId, all: &[Step]) -> Result<bool, StoreError> {
     tx.query("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
     let found = version(tx).await?;
+    let Some(Step { version, oldest, statements, walls }) = all.iter().find(|step| step.version > found) else {
+        return Ok(false);
+    };
     if found == 0 {
         tx.run(
             "CREATE TABLE schema_version (sole INTEGER PRIMARY KEY CHECK (sole = 1), version BIGINT NOT NULL,
@@ -96,46 +120,42 @@ async fn steps(tx: &Tx, common: &Common, hub: &TenantId) -> Result<(), StoreErro
         )
         .await?;
     }
-    for (version, oldest, statements) in STEPS.iter().filter(|(version, ..)| *version > found) {
-        tx.run(statements).await?;
-        tx.execute("UPDATE schema_version SET version = $1, oldest = $2 WHERE sole = 1", &[version, oldest]).await?;
-    }
+    tx.run(statements).await?;
+    tx.run(&walls()).await?;
+    tx.execute("UPDATE schema_version SET version = $1, oldest = $2 WHERE sole = 1", &[version, oldest]).await?;
     if found == 0 {
-        tx.run(&walls()).await?;
         Tenancy::enter(tx, common, hub).await?.close().await?;
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The parts of the tables, and whose rows a transaction sees. A part that is asked for by its own name shows nothing.
-fn walls() -> String {
+/// The walls of the first step's tables. A part that is asked for by its own name shows nothing.
+fn first_walls() -> String {
     let mut sql = String::new();
-    let own = "tenant = current_setting('tsunagi.tenant', true)";
     for table in OF_TENANTS {
-        wall(&mut sql, table);
-        sql.push_str(&format!("CREATE POLICY of_tenant ON {table} USING ({own}) WITH CHECK ({own});"));
+        of_tenant(&mut sql, table);
     }
     for table in OF_LOGS {
         sql.push_str(&format!(
             "CREATE POLICY of_logs ON {table} FOR SELECT USING (current_setting('tsunagi.tenant', true) = '*');"
         ));
     }
-    wall(&mut sql, "exchange_rows");
+    of_tenant(&mut sql, "exchange_rows");
     let senders = "sender = ANY (string_to_array(current_setting('tsunagi.senders', true), ','))";
     // A sender's receipt is read in whatever tenant its rows are; written is in one's own alone.
-    sql.push_str(&format!(
-        "CREATE POLICY of_tenant ON exchange_rows USING ({own}) WITH CHECK ({own});
-         CREATE POLICY of_sender ON exchange_rows FOR SELECT USING ({senders});"
-    ));
+    sql.push_str(&format!("CREATE POLICY of_sender ON exchange_rows FOR SELECT USING ({senders});"));
     // An exchange says who sent something when, and nothing of anybody: it is nobody's but the sender's.
     parts(&mut sql, "exchanges", "");
     sql
 }
 
-fn wall(sql: &mut String, table: &str) {
+/// A table of a tenant's rows: a transaction reads and writes those of its own tenant.
+pub(super) fn of_tenant(sql: &mut String, table: &str) {
     let rows = "ENABLE ROW LEVEL SECURITY";
     sql.push_str(&format!("ALTER TABLE {table} {rows}; ALTER TABLE {table} FORCE ROW LEVEL SECURITY;"));
     parts(sql, table, rows);
+    let own = "tenant = current_setting('tsunagi.tenant', true)";
+    sql.push_str(&format!("CREATE POLICY of_tenant ON {table} USING ({own}) WITH CHECK ({own});"));
 }
 
 fn parts(sql: &mut String, table: &str, rows: &str) {

@@ -1,5 +1,6 @@
 mod columns;
 mod faults;
+mod migrations;
 mod nodes;
 mod wall;
 
