@@ -8,6 +8,7 @@ mod ledger;
 mod load;
 mod page;
 mod races;
+mod restored;
 mod rolling;
 mod sends;
 mod server;

@@ -23,17 +23,17 @@ const JAPANESE: &str = include_str!("../../README.ja.md");
 const PORTS: [u16; 2] = [8443, 9464];
 
 /// A fenced block.
-struct Block<'a> {
-    language: &'a str,
+pub(crate) struct Block<'a> {
+    pub(crate) language: &'a str,
     line: usize,
-    text: String,
+    pub(crate) text: String,
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn blocks(markdown: &str) -> Vec<Block<'_>> {
+pub(crate) fn blocks(markdown: &str) -> Vec<Block<'_>> {
     let mut blocks: Vec<Block<'_>> = Vec::new();
     let mut inside = false;
     for (number, line) in (1..).zip(markdown.lines()) {

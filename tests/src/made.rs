@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use tsunagi_core::registry::RegistryEntries;
 use tsunagi_gateway::clock::Clock;
 use tsunagi_gateway::config::Config;
-use tsunagi_gateway::gateway::{Running, open_signer, open_store};
+use tsunagi_gateway::gateway::{Running, make_private_folder, open_signer, open_store};
 use tsunagi_store::Storage;
 use tsunagi_store::contract::server::Place;
 
-use crate::process::{Ran, Served, run};
+use crate::process::{Ran, Served, binary, copy_folder, run};
 use crate::setup::imported;
 use crate::{Identities, TestGateway, check_invariants};
 
@@ -58,6 +59,31 @@ impl MadeHub {
     /// Runs a command on it to its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         run(self.folder.path(), &self.settings(&[]), arguments)
+    }
+
+    /// Runs a script in its folder as its operator would, with `tsunagi` at hand.
+    pub fn shell(&self, script: &str, variables: &[(&str, &str)]) -> Ran {
+        let programs = binary().parent().expect("the binary stands in a folder").display();
+        let path = format!("{programs}:{}", std::env::var("PATH").unwrap_or_default());
+        let mut bash = Command::new("timeout");
+        bash.args(["--kill-after=10", "120", "bash", "-euc", script]).current_dir(self.folder.path());
+        bash.env("PATH", path).env("LANG", "C.UTF-8").envs(self.settings(&[])).envs(variables.iter().copied());
+        let output = bash.output().expect("bash runs");
+        Ran { code: output.status.code().unwrap_or(-1), stdout: output.stdout, stderr: output.stderr }
+    }
+
+    /// Goes on in a copy of its folder without what is in `data`, with settings that it has there. Gives the folder in which
+    /// it was, and where the identities still have their CA.
+    pub fn move_without_data(&mut self, own: &[(&str, &str)]) -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path().join("data");
+        copy_folder(self.folder.path(), folder.path());
+        std::fs::remove_dir_all(&data).expect("a folder goes");
+        make_private_folder(&data).expect("a folder");
+        self.environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        self.config = Config::load(Some(&folder.path().join("tsunagi.toml")), self.environment.iter().cloned())
+            .unwrap_or_else(|faults| panic!("{faults:?}"));
+        std::mem::replace(&mut self.folder, folder)
     }
 
     fn settings<'s>(&'s self, own: &[(&'s str, &'s str)]) -> Vec<(&'s str, &'s str)> {

@@ -33,9 +33,21 @@ impl OwnServer {
         self.folder.path().join("data")
     }
 
+    /// A place beside them.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Adds lines to its `postgresql.conf`.
+    pub fn configure(&self, lines: &str) {
+        let file = self.data().join("postgresql.conf");
+        let before = std::fs::read_to_string(&file).expect("a file");
+        std::fs::write(&file, before + "\n" + lines).expect("a file");
+    }
+
     /// Writes a file beside them that the server alone can read.
     pub fn write(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
+        let path = self.beside(name);
         std::fs::write(&path, content).expect("a file");
         let closed = Command::new("chmod").arg("600").arg(&path).status();
         assert!(closed.is_ok_and(|status| status.success()), "chmod");
@@ -59,11 +71,26 @@ impl OwnServer {
         self.run("pg_ctl", &["--wait", "--mode=immediate", "stop"]);
     }
 
+    /// Another one, whose files are still to come.
+    pub fn another(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let other = Self { folder, programs: self.programs.clone(), port: free_port() };
+        other.give_away(other.folder.path());
+        other
+    }
+
+    /// Runs a script as the user who runs the server, with its programs at hand, which find it.
+    pub fn shell(&self, script: &str, variables: &[(&str, &str)]) {
+        let path = format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
+        let mut bash = self.command("/bin/bash");
+        bash.args(["-euc", script]).env("PATH", path).env("PGDATA", self.data()).envs(variables.iter().copied());
+        bash.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string()).env("PGUSER", "postgres");
+        assert_done(script, bash.output());
+    }
+
     /// A copy of the running server's files, with all that is needed to start from them, as a server of its own.
     pub fn base_backup(&self) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let copy = Self { folder, programs: self.programs.clone(), port: free_port() };
-        copy.give_away(copy.folder.path());
+        let copy = self.another();
         let from = format!("--dbname=postgres://postgres@127.0.0.1:{}/postgres", self.port);
         let done = copy
             .command("pg_basebackup")
@@ -96,6 +123,7 @@ impl OwnServer {
         assert!(status.is_ok_and(|status| status.success()), "{program} {arguments:?}");
     }
 
+    /// One of its programs, or another by its whole path, as a user who may run it.
     fn command(&self, program: &str) -> Command {
         let program = self.programs.join(program);
         if !is_root() {

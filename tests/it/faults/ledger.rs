@@ -165,7 +165,7 @@ fn consents(told: &Told, found: &Found<'_>, wrong: &mut Wrong) {
 
 /// One leaf for each try that got through, and one of them is of the try that had its answer. Whoever had no answer withdrew
 /// again, which changes nothing and leaves a leaf of its own.
-fn withdrawal(Withdrawn { id, exchange, unanswered }: &Withdrawn, leaves: &[&AuditEvent], wrong: &mut Wrong) {
+fn withdrawal(Withdrawn { id, exchange, unanswered, .. }: &Withdrawn, leaves: &[&AuditEvent], wrong: &mut Wrong) {
     let mut tries = BTreeMap::<&str, usize>::new();
     for event in leaves {
         if done(&[event], Action::DirectiveWithdrawn) == 1 {
@@ -279,7 +279,8 @@ fn a_withdrawal_that_is_lost_or_done_twice_is_seen() {
         (&[2, 1], 0, 0, 1),
     ] {
         let leaves: Vec<AuditEvent> = leaves.iter().map(|n| leaf(*n)).collect();
-        let withdrawn = Withdrawn { id: "directive".to_owned(), exchange: exchange(1), unanswered };
+        let [id, bearer] = ["directive", "bearer"].map(str::to_owned);
+        let withdrawn = Withdrawn { id, bearer, exchange: exchange(1), unanswered };
         let mut wrong = Wrong::default();
         withdrawal(&withdrawn, &leaves.iter().collect::<Vec<_>>(), &mut wrong);
         assert_eq!((wrong.lost.len(), wrong.twice.len()), (lost, twice), "{:?} {:?}", wrong.lost, wrong.twice);

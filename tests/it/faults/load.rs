@@ -99,6 +99,8 @@ impl Told {
 pub(super) struct Withdrawn {
     /// The directive.
     pub(super) id: String,
+    /// What the proxy shows.
+    pub(super) bearer: String,
     /// The exchange of the answer.
     pub(super) exchange: String,
     /// How many earlier tries had no answer: each may have got through all the same.
@@ -244,7 +246,7 @@ impl Citizen {
                 // Kept for the next try.
                 self.stage = Stage::Withdraw(id.clone(), unanswered);
                 let exchange = reply?.expect(200).exchange().to_owned();
-                told.withdrawn.push(Withdrawn { id, exchange, unanswered });
+                told.withdrawn.push(Withdrawn { id, bearer: bearer.clone(), exchange, unanswered });
                 Stage::ReadWithdrawn
             }
             Stage::ReadWithdrawn => {

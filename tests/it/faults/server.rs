@@ -18,7 +18,7 @@ const CUTS: u64 = 20;
 /// What goes well between two of them.
 const SOME: u64 = 60;
 
-fn on(url: &str) -> Setup {
+pub(super) fn on(url: &str) -> Setup {
     Setup::new().set("store.backend", "postgres").set("store.postgres_url", url).set("store.postgres_connections", 6)
 }
 

@@ -95,6 +95,8 @@ async fn a_senders_scope_only_reads() {
     ] {
         assert_eq!(tx.execute(sql, &[]).await.unwrap(), 0, "{sql}");
     }
+    // The server waits for who has not ended before it lets the tables go.
+    tx.end(Ok(())).await.unwrap();
 }
 
 /// No table with a tenant in it was forgotten.
@@ -137,7 +139,8 @@ pub(super) async fn walled(store: &PostgresStore) -> Vec<String> {
     )
     .await;
     assert!(more.is_empty(), "policies that let through more: {more:?}");
-    names(&format!("{tables} ORDER BY 1")).await
+    let all = names(&format!("{tables} ORDER BY 1")).await;
+    tx.end(Ok(all)).await.unwrap()
 }
 
 /// The one question across tenants shows logs and no people.
