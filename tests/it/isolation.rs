@@ -1,5 +1,6 @@
 //! `tsunagi self-test isolation`: nobody sees what is not theirs, the test leaves nothing behind, and it finds a leak.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ fn self_test(hub: &Path, more: &[&str]) -> Ran {
     run(hub, &[("LANG", "en_US.UTF-8")], &[&["self-test", "isolation"], more].concat())
 }
 
-/// Every table's rows of the test's tenants, but for the logs, which only grow.
+/// Every table's rows of the test's tenants, but for the logs, which only grow, and the keys that verify them.
 fn left_behind(hub: &Path) -> Vec<String> {
     let store = rusqlite::Connection::open(hub.join("data/tsunagi.db")).unwrap();
     let mut tables = store.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
@@ -46,8 +47,16 @@ fn nobody_sees_what_is_not_theirs_and_nothing_is_left_behind() {
     let report = self_test(hub, &["--json"]).ended(0).json();
     assert_eq!((&report["leaks"], &report["not_seen"]), (&0.into(), &0.into()));
     let cells = report["cells"].as_array().unwrap();
-    // Ten who ask, fifteen paths, two tenants.
-    assert_eq!(cells.len(), 300);
+    // Eleven who ask, fifteen paths, two tenants.
+    assert_eq!(cells.len(), 330);
+    // No path shows nothing to everybody: somebody has to see it, and does.
+    let mut seen_on: BTreeMap<(&str, &str), bool> = BTreeMap::new();
+    for cell in cells {
+        let place = (cell["path"].as_str().unwrap(), cell["tenant"].as_str().unwrap());
+        *seen_on.entry(place).or_default() |= cell["expected"] == true && cell["seen"] == true;
+    }
+    let blind: Vec<_> = seen_on.iter().filter(|(_, seen)| !**seen).collect();
+    assert!(blind.is_empty() && seen_on.len() == 30, "{blind:?}");
     let seen = |participant: &str, path: &str, tenant: &str| {
         let mut one = cells.iter().filter(|cell| {
             cell["participant"] == participant
@@ -69,10 +78,16 @@ fn nobody_sees_what_is_not_theirs_and_nothing_is_left_behind() {
         ("hospital-a", "/fhir/AuditEvent"),
         ("city-a", "/fhir/AuditEvent"),
         ("app-a", "/fhir/AuditEvent"),
+        ("hospital-a", "/fhir/Consent"),
+        ("app-a", "/fhir/Consent"),
     ] {
         assert!(seen(participant, path, "a") && !seen(participant, path, "b"), "{participant} {path}");
         let other = participant.replace("-a", "-b");
         assert!(seen(&other, path, "b") && !seen(&other, path, "a"), "{other} {path}");
+    }
+    // The one whose channels lead to both sees both, where it asks, and nothing anywhere else.
+    for cell in cells.iter().filter(|cell| cell["participant"] == "city-c") {
+        assert_eq!(cell["seen"], cell["path"] == "/v1/requests", "{cell}");
     }
     for nobody in ["operator", "stranger", "app-a+token-b", "app-a-no-token"] {
         assert!(
@@ -81,14 +96,17 @@ fn nobody_sees_what_is_not_theirs_and_nothing_is_left_behind() {
         );
     }
 
-    assert!(report["removed"].as_u64().unwrap() > 20 && report["revoked"] == 9, "{report}");
+    assert!(report["removed"].as_u64().unwrap() > 20 && report["revoked"] == 10, "{report}");
     assert_eq!(left_behind(hub), Vec::<String>::new());
     assert_eq!(run(hub, &[], &["registry", "list", "--json"]).ended(0).out(), registry);
     let certificates = run(hub, &[], &["certs", "list", "--json"]).ended(0).json();
     let own = certificates.as_array().unwrap().iter().filter(|one| one["names"].to_string().contains("self-test"));
     let states: Vec<_> = own.map(|one| one["revoked_at"].is_null()).collect();
-    assert_eq!(states, [false; 8], "{certificates}");
-    run(hub, &[], &["audit", "verify"]).ended(0);
+    assert_eq!(states, [false; 9], "{certificates}");
+    let verified = run(hub, &[], &["audit", "verify", "--json"]).ended(0).out();
+    for tenant in ["self-test-a", "self-test-b", "self-test-c"] {
+        assert!(verified.contains(tenant), "its log is verified, with its key: {verified}");
+    }
     let log = run(hub, &[], &["audit", "show", "--tenant", "hub", "--json"]).ended(0).out();
     assert!(log.contains("SelfTestEnded"));
 }

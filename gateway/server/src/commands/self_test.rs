@@ -13,7 +13,8 @@ use crate::isolation::{self, Certificates, HOLDERS, Matrix, Trial};
 /// `tsunagi self-test …`
 #[derive(Debug, Subcommand)]
 pub(super) enum SelfTestCommand {
-    /// Tries every read path across tenants against canary records, and prints who saw what. Works beside `tsunagi serve`
+    /// Tries every read path across tenants against canary records, and prints who saw what. Works beside `tsunagi
+    /// serve`
     #[command(
         after_help = "Example:\n  tsunagi self-test isolation\n  tsunagi self-test isolation --json\n\nExit code 1 if anybody sees what is not theirs, or not what is theirs."
     )]
@@ -124,11 +125,11 @@ fn shown(context: &Context, report: &Report) -> String {
     text.push_str(&say(
         &format!(
             "{requests}回試し、漏れ {leaks}、見えるべきで見えないもの {not_seen}\n\
-             植えた記録・同意・紐付け・鍵 {removed}行を消し、証明書{revoked}枚を失効しました。残るのは、消せない監査記録の葉と認証局の台帳の行だけです"
+             植えた記録・同意・紐付け・鍵 {removed}行を消し、証明書{revoked}枚を失効しました。残るのは、消せない監査記録の葉とそれを検証する自治体の鍵、認証局の台帳の行だけです"
         ),
         &format!(
             "{requests} answers looked through: {leaks} leaks, {not_seen} that should have been seen and were not\n\
-             {removed} rows of records, consents, links and keys that were planted are removed and {revoked} certificates revoked; what stays is leaves of the audit logs and lines of the CA's ledger, which only grow"
+             {removed} rows of records, consents, links and keys that were planted are removed and {revoked} certificates revoked; what stays is leaves of the audit logs with the tenants' keys that verify them, and lines of the CA's ledger, which only grow"
         ),
     ));
     text

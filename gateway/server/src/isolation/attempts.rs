@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::Method;
+use jiff::civil::Date;
 use serde_json::json;
 use tsunagi_core::id::KindName;
-use tsunagi_core::policy::{Effect, Flow};
+use tsunagi_core::policy::{Effect, Flow, Purpose};
 use tsunagi_core::registry::{Mode, RegistryEntries, Role};
 use tsunagi_mappings::Tables;
 
@@ -36,7 +37,7 @@ pub(super) struct Attempt {
     /// The same for a thing that is not there: its answer must be the same as one about what must not be seen.
     pub(super) nothing: Option<String>,
     /// Who sees what of each side.
-    pub(super) own: fn(&Caller) -> Expected,
+    pub(super) who: fn(&Caller, usize) -> Expected,
 }
 
 /// The paths whose answer must not show whether a thing is there.
@@ -60,54 +61,54 @@ pub(super) const PATHS: [&str; 15] = [
 
 /// All that one caller tries.
 pub(super) fn attempts(canaries: &[Canary], clause: &Clause, clock: &Clock) -> Vec<Attempt> {
-    let who = format!("patient.identifier={RECIPIENT_SYSTEM}|{PAYER}:{RECIPIENT}");
-    let get = |path, uri: String, own| Attempt {
+    let whose = format!("patient.identifier={RECIPIENT_SYSTEM}|{PAYER}:{RECIPIENT}");
+    let get = |path, uri: String, who| Attempt {
         path,
         of: None,
         method: Method::GET,
         uri,
         body: Bytes::new(),
         nothing: None,
-        own,
+        who,
     };
     let mut all = vec![
-        get("/fhir/{resource_type}", format!("/fhir/Immunization?{who}"), reads),
-        get("/fhir/{resource_type}", format!("/fhir/Coverage?{who}"), maybe_hospital),
-        get("/fhir/Consent", format!("/fhir/Consent?{who}"), is_hospital_either),
-        get("/fhir/ImmunizationRecommendation", format!("/fhir/ImmunizationRecommendation?{who}"), anybody_either),
+        get("/fhir/{resource_type}", format!("/fhir/Immunization?{whose}"), reads),
+        get("/fhir/{resource_type}", format!("/fhir/Coverage?{whose}"), maybe_hospital),
+        // A hospital names whose it asks for, an app asks for its citizen's.
+        get("/fhir/Consent", format!("/fhir/Consent?{whose}"), is_hospital),
+        get("/fhir/Consent", "/fhir/Consent".to_owned(), is_app),
+        get("/fhir/ImmunizationRecommendation", format!("/fhir/ImmunizationRecommendation?{whose}"), reads),
         get("/fhir/AuditEvent", "/fhir/AuditEvent?_count=200".to_owned(), reads),
         get("/fhir/AuditEvent", "/fhir/AuditEvent?outcome=4".to_owned(), anybody_either),
-        get(
-            "/fhir/AuditEvent",
-            "/fhir/AuditEvent?_page=self-test-a/1000/0,self-test-b/1000/0".to_owned(),
-            anybody_either,
-        ),
         get("/app/v1/records", "/app/v1/records".to_owned(), is_app),
         get("/app/v1/consents", "/app/v1/consents".to_owned(), is_app),
-        get("/app/v1/access-log", "/app/v1/access-log".to_owned(), app_either),
+        get("/app/v1/access-log", "/app/v1/access-log".to_owned(), is_app),
         get("/v1/mailbox", "/v1/mailbox".to_owned(), is_city),
     ];
-    let post = |path, uri: &str, body: serde_json::Value, own| Attempt {
+    let post = |path, uri: &str, body: serde_json::Value, who| Attempt {
         path,
         of: None,
         method: Method::POST,
         uri: uri.to_owned(),
         body: Bytes::from(body.to_string()),
         nothing: None,
-        own,
+        who,
     };
     let submit = "/fhir/CoverageEligibilityRequest/$submit";
     all.push(post(submit, submit, eligibility(clock), is_hospital));
     let asked = json!({
-        "purpose": "PUBHLTH", "legalBasis": clause.basis, "tenants": ["self-test-a", "self-test-b"], "kinds": [clause.kind],
+        "purpose": clause.purpose, "legalBasis": clause.basis, "kinds": [clause.kind],
+        "tenants": ["self-test-a", "self-test-b"],
         "subject": { "system": "recipient", "value": format!("{PAYER}:{RECIPIENT}") },
     });
-    all.push(post("/v1/requests", "/v1/requests", asked, nobody));
+    // Where the policy has no clause nobody can be answered.
+    let answered = if clause.basis.is_empty() { nobody } else { asks_others };
+    all.push(post("/v1/requests", "/v1/requests", asked, answered));
     for (side, canary) in canaries.iter().enumerate() {
-        let by_id = |path, uri: String, id: &str, own| Attempt {
+        let by_id = |path, uri: String, id: &str, who| Attempt {
             of: Some(side),
             nothing: Some(uri.replace(id, &unheard(id))),
-            ..get(path, uri, own)
+            ..get(path, uri, who)
         };
         let one = "/fhir/{resource_type}/{id}";
         let (immunization, coverage) = (&canary.immunization, &canary.coverage);
@@ -145,23 +146,30 @@ fn unheard(id: &str) -> String {
 /// On what a municipality may ask another.
 pub(super) struct Clause {
     kind: KindName,
+    purpose: Purpose,
     /// Empty if there is none.
     basis: String,
 }
 
 impl Clause {
     /// The first that the policy in force has for the kind that the municipalities of the test take.
-    pub(super) fn of(tables: &Tables, entries: &RegistryEntries) -> Result<Self, StartFault> {
+    pub(super) fn of(tables: &Tables, entries: &RegistryEntries, today: Date) -> Result<Self, StartFault> {
         let taken = entries.channel.iter().find(|channel| channel.mode == Mode::Deliver);
         let kind = taken
             .ok_or_else(|| StartFault::Setting("nothing is delivered in the test's registry".to_owned()))?
             .kind
             .clone();
-        let mut rules = tables.policy().rule.iter().filter(|rule| {
-            rule.flow == Flow::MunicipalityRequests && rule.effect == Effect::Statute && rule.kinds.contains(&kind)
+        let rule = tables.policy().rule.iter().find(|rule| {
+            rule.flow == Flow::MunicipalityRequests
+                && rule.effect == Effect::Statute
+                && !rule.only_if_named
+                && rule.kinds.contains(&kind)
+                && rule.from.is_none_or(|first| first <= today)
+                && rule.until.is_none_or(|last| today <= last)
         });
-        let basis = rules.next().map(|rule| rule.clause.clone()).unwrap_or_default();
-        Ok(Self { kind, basis })
+        let basis = rule.map(|rule| rule.clause.clone()).unwrap_or_default();
+        let purpose = rule.and_then(|rule| rule.purposes.first()).copied().unwrap_or(Purpose::Pubhlth);
+        Ok(Self { kind, purpose, basis })
     }
 }
 
@@ -185,42 +193,43 @@ fn only(holds: bool, then: Expected) -> Expected {
     if holds { then } else { Expected::Hidden }
 }
 
-fn is_city(caller: &Caller) -> Expected {
-    only(caller.role == Some(Role::Municipality), Expected::Seen)
+fn is(caller: &Caller, role: Role, side: usize) -> bool {
+    caller.role == Some(role) && caller.side == Some(side)
 }
 
-fn is_hospital(caller: &Caller) -> Expected {
-    only(caller.role == Some(Role::Hospital), Expected::Seen)
+fn is_city(caller: &Caller, side: usize) -> Expected {
+    only(is(caller, Role::Municipality, side), Expected::Seen)
 }
 
-fn is_hospital_either(caller: &Caller) -> Expected {
-    only(caller.role == Some(Role::Hospital), Expected::Either)
+fn is_hospital(caller: &Caller, side: usize) -> Expected {
+    only(is(caller, Role::Hospital, side), Expected::Seen)
 }
 
 /// Entitlements are told at the desk; a search for them is the policy's affair.
-fn maybe_hospital(caller: &Caller) -> Expected {
-    is_hospital_either(caller)
+fn maybe_hospital(caller: &Caller, side: usize) -> Expected {
+    only(is(caller, Role::Hospital, side), Expected::Either)
 }
 
-fn is_app(caller: &Caller) -> Expected {
-    only(caller.role == Some(Role::App), Expected::Seen)
-}
-
-fn app_either(caller: &Caller) -> Expected {
-    only(caller.role == Some(Role::App), Expected::Either)
+fn is_app(caller: &Caller, side: usize) -> Expected {
+    only(is(caller, Role::App, side), Expected::Seen)
 }
 
 /// Vaccinations are read by all three.
-fn reads(caller: &Caller) -> Expected {
-    only(matches!(caller.role, Some(Role::App | Role::Hospital | Role::Municipality)), Expected::Seen)
+fn reads(caller: &Caller, side: usize) -> Expected {
+    let all = [Role::App, Role::Hospital, Role::Municipality];
+    only(all.into_iter().any(|role| is(caller, role, side)), Expected::Seen)
 }
 
-fn anybody_either(caller: &Caller) -> Expected {
-    only(caller.role.is_some(), Expected::Either)
+fn anybody_either(caller: &Caller, side: usize) -> Expected {
+    only(caller.role.is_some() && caller.side == Some(side), Expected::Either)
 }
 
-/// No channel of either leads to the other.
-fn nobody(_: &Caller) -> Expected {
+/// The one whose channels lead to both. None of either leads to the other.
+fn asks_others(caller: &Caller, _: usize) -> Expected {
+    only(caller.asks_others, Expected::Seen)
+}
+
+fn nobody(_: &Caller, _: usize) -> Expected {
     Expected::Hidden
 }
 

@@ -21,7 +21,8 @@ const NO_MY_NUMBER: &str = "000000000001";
 
 /// What was planted in one tenant.
 pub(super) struct Canary {
-    /// Texts that are nowhere but in this tenant: of the records, and the ids of the records and of their subject.
+    /// Texts that are nowhere but in this tenant: of the records, and the ids of the records, of their subject and of
+    /// its consents.
     marks: Vec<String>,
     /// The registration of the entitlement, by the municipality; one of its two rows was refused.
     pub(super) registration: String,
@@ -53,7 +54,7 @@ impl Canary {
         let registered = sent(city, path, &rows, StatusCode::ACCEPTED).await?;
         let report = immunization(clock, side, &name, (&lot, &number));
         let reported = sent(hospital, "/fhir/Immunization", &report, StatusCode::CREATED).await?;
-        sent(hospital, "/fhir/Consent", &consent(clock), StatusCode::CREATED).await?;
+        let handed_in = sent(hospital, "/fhir/Consent", &consent(clock), StatusCode::CREATED).await?;
         let link = json!({
             "system": "recipient", "value": format!("{PAYER}:{RECIPIENT}"), "issuer": ISSUER, "sub": CITIZEN,
             "relationship": "subject",
@@ -70,7 +71,8 @@ impl Canary {
         let immunization = location.rsplit('/').next().unwrap_or_default().to_owned();
         let subject = consented.json().pointer("/consents/0/subject").and_then(Value::as_str).map(str::to_owned);
         let directive = consented.json().pointer("/consents/0/id").and_then(Value::as_str).map(str::to_owned);
-        let mut marks = vec![name, lot, number, coverage.clone(), immunization.clone()];
+        let handed_in = handed_in.header("Tsunagi-Directive").to_owned();
+        let mut marks = vec![name, lot, number, handed_in, coverage.clone(), immunization.clone()];
         marks.extend(subject.into_iter().chain(directive));
         if let Some(missing) = marks.iter().position(String::is_empty) {
             return Err(StartFault::Setting(format!("the canary of {letter} has no mark {missing}")));

@@ -62,8 +62,8 @@ impl Matrix {
         self.cells.iter().filter(|cell| cell.is_blind())
     }
 
-    /// A row for each path, a column for each participant: the tenants whose canary was seen, `!` after one that ought not
-    /// to be, `~` after one that could be told from nothing, `?` after one that ought to be seen and was not.
+    /// A row for each path, a column for each participant: the tenants whose canary was seen, `!` after one that ought
+    /// not to be, `~` after one that could be told from nothing, `?` after one that ought to be seen and was not.
     pub fn table(&self) -> (Vec<String>, Vec<Vec<String>>) {
         let mut participants: Vec<&str> = Vec::new();
         let mut at: BTreeMap<(&str, &str), String> = BTreeMap::new();
@@ -104,10 +104,7 @@ pub(super) async fn try_all(
         let asked = format!("{}{}", attempt.uri, String::from_utf8_lossy(&attempt.body));
         for (side, canary) in canaries.iter().enumerate() {
             let is_asked = attempt.of.is_none_or(|of| of == side);
-            let expected = match caller.side == Some(side) && is_asked {
-                true => (attempt.own)(caller),
-                false => Expected::Hidden,
-            };
+            let expected = if is_asked { (attempt.who)(caller, side) } else { Expected::Hidden };
             // Whoever is answered about a thing that was named by its id has seen it.
             let is_answered = attempt.of == Some(side) && reply.status.is_success();
             let seen = is_answered || canary.shows_in(&shown, &asked);
@@ -172,8 +169,8 @@ async fn send(caller: &Caller, attempt: &Attempt, uri: &str) -> Result<Reply, St
     Ok(reply)
 }
 
-/// An answer without what differs in every answer: the exchange, the date, how many more may come. A refusal for coming too
-/// often says nothing of what was asked for.
+/// An answer without what differs in every answer: the exchange, the date, how many more may come. A refusal for coming
+/// too often says nothing of what was asked for.
 fn essence(reply: &Reply) -> Option<(u16, Vec<String>, String)> {
     if reply.status == http::StatusCode::TOO_MANY_REQUESTS || reply.status == http::StatusCode::FORBIDDEN {
         return None;

@@ -4,15 +4,22 @@
 //!
 //! # Where it runs
 //!
-//! On the store, the tables, the policy and the CA of the hub as configured, and on listeners of its own, on ports that are free, with a
-//! registry of its own that is never imported. A hub that serves beside it knows nothing of the canaries: its registry
-//! stays as it is, and the certificates are nobody's there. Were the canaries registered with it, they would be partners
-//! of a live hub for as long as the test takes, and after it, if it were killed.
+//! On the store, the tables, the policy and the CA of the hub as configured, and on listeners of its own, on ports that
+//! are free, with a registry of its own that is never imported. A hub that serves beside it knows nothing of the
+//! canaries: its registry stays as it is, and the certificates are nobody's there. Were the canaries registered with
+//! it, they would be partners of a live hub for as long as the test takes, and after it, if it were killed.
+//!
+//! # What can be seen
+//!
+//! A path that shows nothing to anybody would pass as isolated. So on every path there is somebody whose it is and who
+//! has to see it: of requests between municipalities a third one, which has no people of its own and channels to both.
 //!
 //! # What is left
 //!
-//! The leaves, in the logs of the two tenants and of the hub, for a log only grows; and the lines of the CA's ledger. All
-//! else is removed, the keys of the subjects with it, and the certificates are revoked.
+//! The leaves, in the logs of the three tenants and of the hub, for a log only grows; and the lines of the CA's ledger.
+//! With each log stays the key of its tenant, one row: the leaves are sealed with it, and without it `audit verify`
+//! could not tell whether they are as they were written. It opens nothing that is left, and the next run takes it
+//! again. All else is removed, the keys of the subjects with it, and the certificates are revoked.
 
 mod attempts;
 mod canary;
@@ -42,6 +49,8 @@ pub const LETTERS: [char; 2] = ['a', 'b'];
 
 /// The registry, for one letter.
 const REGISTRY: &str = include_str!("registry.toml");
+/// One who asks both, without people of its own.
+const ASKER: &str = include_str!("asker.toml");
 /// The codes and institutions of the two.
 const NAMES: [(&str, &str); 2] = [("990019", "9919920016"), ("990027", "9919920024")];
 /// A participant of neither.
@@ -55,9 +64,10 @@ const CITIZEN: &str = "self-test-citizen";
 const TOKEN_SECS: i64 = 600;
 
 /// Whoever gets a certificate. The last is in no registry.
-pub const HOLDERS: [&str; 8] = [
+pub const HOLDERS: [&str; 9] = [
     "self-test-city-a",
     "self-test-city-b",
+    "self-test-city-c",
     "self-test-hospital-a",
     "self-test-hospital-b",
     "self-test-app-a",
@@ -68,7 +78,7 @@ pub const HOLDERS: [&str; 8] = [
 
 /// The registry of the test.
 pub fn registry() -> Result<RegistryEntries, StartFault> {
-    let mut text = OPERATOR.to_owned();
+    let mut text = format!("{OPERATOR}{ASKER}");
     for (letter, (code, hospital)) in LETTERS.iter().zip(NAMES) {
         let own = REGISTRY.replace("@code", code).replace("@hospital", hospital).replace('@', &letter.to_string());
         text.push_str(&own);
@@ -104,6 +114,8 @@ pub struct Caller {
     pub role: Option<Role>,
     /// The tenant it belongs to, as a place in [`LETTERS`].
     pub side: Option<usize>,
+    /// Channels of its lead to both tenants, for requests.
+    pub asks_others: bool,
     /// `Authorization`, where it shows a token.
     pub bearer: Option<String>,
     client: Client,
@@ -149,12 +161,13 @@ impl Trial {
                 _ => None,
             };
             let bearer = if role == Some(Role::App) { Some(token(holder)?) } else { None };
-            callers.push(Caller { name, role, side, bearer, client: client(holder)? });
+            let asks_others = name == "city-c";
+            callers.push(Caller { name, role, side, asks_others, bearer, client: client(holder)? });
         }
         // The token of one app in the hands of the other, and none at all.
         let thief = |name: &str, bearer| {
-            let client = client("self-test-app-a")?;
-            Ok::<_, StartFault>(Caller { name: name.to_owned(), role: Some(Role::App), side: None, bearer, client })
+            let (name, client) = (name.to_owned(), client("self-test-app-a")?);
+            Ok::<_, StartFault>(Caller { name, role: Some(Role::App), side: None, asks_others: false, bearer, client })
         };
         callers.push(thief("app-a+token-b", Some(token("self-test-app-b")?))?);
         callers.push(thief("app-a-no-token", None)?);
@@ -172,7 +185,7 @@ impl Trial {
         for (side, canary) in canaries.iter_mut().enumerate() {
             canary.ask(self, side).await?;
         }
-        let clause = attempts::Clause::of(&self.running.gateway.tables.load(), &registry()?)?;
+        let clause = attempts::Clause::of(&self.running.gateway.tables.load(), &registry()?, self.clock.today())?;
         let mut cells = Vec::new();
         for (done, caller) in self.callers.iter().enumerate() {
             progress(done, self.callers.len());
