@@ -1,10 +1,12 @@
 //! `tsunagi consent what-if`: recorded decisions, made again under tables that are not in force yet.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 use tsunagi_core::audit::{Action, AuditEvent};
+use tsunagi_core::fault::Bilingual;
 use tsunagi_core::id::TenantId;
 use tsunagi_core::policy::{Decision, Policy, Question, Recipient, decide};
 use tsunagi_mappings::Tables;
@@ -24,9 +26,62 @@ const PAGE: u64 = 1_024;
 struct Outcome {
     policy_version: String,
     made_again: usize,
-    /// Decisions that cannot be made again: their subject is gone, or their kind is.
+    /// How many were not, in all and by the reason.
     left_out: usize,
+    left_out_by_reason: BTreeMap<LeftOut, usize>,
     differ: Vec<Difference>,
+}
+
+impl Outcome {
+    fn leave_out(&mut self, reason: LeftOut) {
+        self.left_out += 1;
+        *self.left_out_by_reason.entry(reason).or_default() += 1;
+    }
+}
+
+/// Why what a log tells of is not decided again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum LeftOut {
+    /// It came with a record or its delivery: a channel and a statute decide these, no directive.
+    ByChannel,
+    /// The event does not say what it rested on.
+    Incomplete,
+    /// One of the two tables lacks the kind.
+    KindUnknown,
+    /// Nobody was meant, or nobody linked: it never came to a decision.
+    Nobody,
+    /// The subject was shredded.
+    SubjectGone,
+}
+
+impl LeftOut {
+    /// Of a lookup whose event does not say what a decision rested on.
+    fn of(event: &AuditEvent) -> Self {
+        match event.reason.as_deref() {
+            Some("no_link" | "subject_unknown") => Self::Nobody,
+            _ => Self::Incomplete,
+        }
+    }
+
+    fn words(self) -> Bilingual {
+        match self {
+            Self::ByChannel => {
+                Bilingual::new("記録の受付・配信で、チャネルが決めるもの", "came with a record: the channel decides")
+            }
+            Self::Incomplete => {
+                Bilingual::new("判定の根拠が記録にないもの", "the event does not say what it rested on")
+            }
+            Self::KindUnknown => {
+                Bilingual::new("記録種別がどちらかの表にないもの", "one of the two tables lacks the kind")
+            }
+            Self::Nobody => Bilingual::new(
+                "識別子が一人に定まらないか、結び付きがなく、判定に至らなかったもの",
+                "named nobody or was not linked: nothing was decided",
+            ),
+            Self::SubjectGone => Bilingual::new("対象者の鍵が消去されたもの", "the subject is gone"),
+        }
+    }
 }
 
 /// A decision that would be another.
@@ -57,19 +112,20 @@ pub(super) async fn run(
         None => store.logs().await?,
     };
     let policy_version = next.policy().version.clone();
-    let mut outcome = Outcome { policy_version, made_again: 0, left_out: 0, differ: Vec::new() };
+    let mut outcome =
+        Outcome { policy_version, made_again: 0, left_out: 0, left_out_by_reason: BTreeMap::new(), differ: Vec::new() };
     let bar = ProgressBar::new_spinner();
     for tenant in logs {
-        for (leaf, event) in newest(store.as_ref(), &tenant, last).await? {
+        for (leaf, event) in newest(store.as_ref(), &tenant, last, &mut outcome).await? {
             bar.inc(1);
-            let again = again(store.as_ref(), &tenant, &event, (&now, &next)).await?;
-            let Some((was, would_be)) = again else {
-                outcome.left_out += 1;
-                continue;
-            };
-            outcome.made_again += 1;
-            if was != would_be {
-                outcome.differ.push(Difference { tenant: tenant.clone(), leaf, event, was, would_be });
+            match again(store.as_ref(), &tenant, &event, (&now, &next)).await? {
+                Err(reason) => outcome.leave_out(reason),
+                Ok((was, would_be)) => {
+                    outcome.made_again += 1;
+                    if was != would_be {
+                        outcome.differ.push(Difference { tenant: tenant.clone(), leaf, event, was, would_be });
+                    }
+                }
             }
         }
     }
@@ -83,16 +139,25 @@ pub(super) async fn run(
         };
         let (made, differ, left) = (outcome.made_again, outcome.differ.len(), outcome.left_out);
         let words = context.output.say(
-            &format!("判定 {made} 件をやり直し、異なるもの {differ} 件（やり直せないもの {left} 件）"),
-            &format!("{made} decisions made again, {differ} would differ ({left} cannot be made again)"),
+            &format!("判定 {made} 件をやり直し、異なるもの {differ} 件（やり直さないもの {left} 件）"),
+            &format!("{made} decisions made again, {differ} would differ ({left} left out)"),
         );
-        outcome.differ.iter().map(line).chain([words]).collect::<Vec<_>>().join("\n")
+        let reasons = outcome.left_out_by_reason.iter().map(|(reason, count)| {
+            let words = reason.words();
+            format!("  {count}  {} ({})", context.output.pick(&words), word(reason))
+        });
+        outcome.differ.iter().map(line).chain([words]).chain(reasons).collect::<Vec<_>>().join("\n")
     })
 }
 
-/// The newest decisions of a log, newest first. Those that came with a record are left out: it is the channel that decides
-/// them.
-async fn newest(store: &dyn Storage, tenant: &TenantId, last: usize) -> Result<Vec<(u64, AuditEvent)>, CommandFault> {
+/// The newest decisions of a log on lookups and requests, newest first; what lies between them and is none counts as
+/// left out.
+async fn newest(
+    store: &dyn Storage,
+    tenant: &TenantId,
+    last: usize,
+    outcome: &mut Outcome,
+) -> Result<Vec<(u64, AuditEvent)>, CommandFault> {
     let mut end = store.newest_checkpoint(tenant).await?.map_or(0, |checkpoint| checkpoint.size);
     let mut found = Vec::new();
     while end > 0 && found.len() < last {
@@ -101,9 +166,16 @@ async fn newest(store: &dyn Storage, tenant: &TenantId, last: usize) -> Result<V
         for leaf in page.into_iter().rev() {
             let event: AuditEvent =
                 serde_json::from_slice(&leaf.bytes).map_err(|error| CommandFault::Failed(error.to_string()))?;
-            let is_lookup = matches!(event.action, Action::LookupAnswered | Action::RequestAnswered);
-            if is_lookup && event.inputs.is_some() && found.len() < last {
-                found.push((leaf.index, event));
+            if found.len() == last {
+                break;
+            }
+            match (event.action, &event.inputs) {
+                // What the log has of no decision: a flow without one is that of the municipality that asks.
+                _ if event.flow.is_none() => {}
+                (Action::RequestMade, _) => {}
+                (Action::LookupAnswered | Action::RequestAnswered, Some(_)) => found.push((leaf.index, event)),
+                (Action::LookupAnswered | Action::RequestAnswered, None) => outcome.leave_out(LeftOut::of(&event)),
+                _ => outcome.leave_out(LeftOut::ByChannel),
             }
         }
         end = from;
@@ -111,20 +183,22 @@ async fn newest(store: &dyn Storage, tenant: &TenantId, last: usize) -> Result<V
     Ok(found)
 }
 
-/// What a decision was, and what it would be. The directives are those on file, as they were at that moment; the flag is
-/// known where it decided, and is the present one else.
+/// What a decision was, and what it would be. The directives are those on file, as they were at that moment; the flag
+/// is known where it decided, and is the present one else.
 async fn again(
     store: &dyn Storage,
     tenant: &TenantId,
     event: &AuditEvent,
     (now, next): (&Tables, &Tables),
-) -> Result<Option<(String, String)>, CommandFault> {
+) -> Result<Result<(String, String), LeftOut>, CommandFault> {
     let (Some(inputs), Some(subject), Some(flow), Some(kind), Some(participant)) =
         (&event.inputs, &event.subject, event.flow, &event.kind, &event.agent.participant)
     else {
-        return Ok(None);
+        return Ok(Err(LeftOut::Incomplete));
     };
-    let Some(held) = store.held(tenant, &SubjectRef::Subject(subject.clone()), &[]).await? else { return Ok(None) };
+    let Some(held) = store.held(tenant, &SubjectRef::Subject(subject.clone()), &[]).await? else {
+        return Ok(Err(LeftOut::SubjectGone));
+    };
     let today = date_in_japan(event.at);
     let acting = inputs.acting(today);
     let recipient = Recipient { participant: participant.clone(), role: inputs.role };
@@ -149,7 +223,7 @@ async fn again(
         };
         Some(spell(decide(&question, tables.policy())))
     };
-    let (Some(would_have_been), Some(would_be)) = (by(now), by(next)) else { return Ok(None) };
+    let (Some(would_have_been), Some(would_be)) = (by(now), by(next)) else { return Ok(Err(LeftOut::KindUnknown)) };
     // Where the policy of that day said otherwise than today's, its word counts.
     let recorded_permit = !event.bases.is_empty();
     let was = match recorded_permit == would_have_been.starts_with("permit") {
@@ -157,7 +231,7 @@ async fn again(
         false if recorded_permit => "permit".to_owned(),
         false => format!("deny {}", event.reason.clone().unwrap_or_default()),
     };
-    Ok(Some((was, would_be)))
+    Ok(Ok((was, would_be)))
 }
 
 fn had_flag(event: &AuditEvent, held: &Held, policy: &Policy) -> bool {
