@@ -1,4 +1,5 @@
-//! Decisions explained: from their events, for a moment that may be another, and under tables that are not in force yet.
+//! Decisions explained: from their events, for a moment that may be another, and under tables that are not in force
+//! yet.
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -77,11 +78,21 @@ async fn a_decision_is_made_as_of_another_day_and_that_it_was_asked_is_in_the_lo
     let after = (hub.today() + jiff::Span::new().days(2)).to_string();
     let after = decide(&["--as-of", &after]).ended(0).json();
     assert_eq!((&after["verdict"], &after["reason"]), (&json!("deny"), &json!("consent_expired")), "{after}");
+    // A proxy's right ends with the childhood, for which nobody need be linked.
+    let proxy = |as_of: i16| {
+        let as_of = (hub.today() + jiff::Span::new().years(as_of)).to_string();
+        let line = ["--participant", "app-techo", "--purpose", "PATRQT", "--proxy", "--as-of", &as_of];
+        let mut all = vec!["consent", "decide", "--tenant", "oita", "--subject", &subject, "--json"];
+        all.extend(["--kind", "subsidy_entitlement"]);
+        all.extend(line);
+        tsunagi(&hub, "en_US.UTF-8", &all).ended(0).json()["reason"].clone()
+    };
+    assert_eq!([proxy(1), proxy(17)], [json!("consent_missing"), json!("proxy_ended")]);
     decide(&["--as-of", "someday"]).ended(64);
     decide(&["--kind", "frog"]).ended(64);
     let log = hub.log("oita").await;
     let told = log.events.iter().filter(|event| event.action == Action::DecisionRehearsed);
-    assert!(told.clone().count() == 3 && told.into_iter().all(|event| event.subject.is_some()));
+    assert!(told.clone().count() == 5 && told.into_iter().all(|event| event.subject.is_some()));
     let leaves = hub.store().audit_page(&"oita".parse().unwrap(), 0, 1_000).await.unwrap();
     let number = people[0].recipient.as_str();
     assert!(!leaves.iter().any(|leaf| String::from_utf8_lossy(&leaf.bytes).contains(number)));
@@ -90,7 +101,8 @@ async fn a_decision_is_made_as_of_another_day_and_that_it_was_asked_is_in_the_lo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decisions_that_another_policy_would_change_are_found_before_it_is_in_force() {
-    let (hub, _, _, _) = asked().await;
+    let (hub, hospital, people, _) = asked().await;
+    hospital.post(ELIGIBILITY, &eligibility("81440018:9999999", None)).await.expect(404);
     tsunagi_gateway::sealing::seal_all(&hub.running.gateway).await;
     let policy =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../mappings/policy/default.toml")).unwrap();
@@ -104,6 +116,8 @@ async fn decisions_that_another_policy_would_change_are_found_before_it_is_in_fo
         |at: &str| tsunagi(&hub, "en_US.UTF-8", &["consent", "what-if", "--tables", at, "--json"]).ended(0).json();
     let same = what_if(&folder("same", &policy));
     assert_eq!((&same["made_again"], &same["differ"]), (&json!(2), &json!([])), "{same}");
+    // The two registrations, and the one who is nobody: neither is silently missing.
+    assert_eq!((&same["left_out"], &same["left_out_by_reason"]), (&json!(3), &json!({ "by_channel": 2, "nobody": 1 })));
     // Eligibility by statute, without a consent: whom it would change is the one who had none.
     let rule = policy.find("id = \"hospital-reads-entitlement\"").unwrap();
     let (before, from) = policy.split_at(rule);
@@ -117,6 +131,27 @@ async fn decisions_that_another_policy_would_change_are_found_before_it_is_in_fo
     let closed = what_if(&folder("closed", &format!("{before}{closed}")));
     let differ: Vec<_> = closed["differ"].as_array().unwrap().iter().map(|one| one["was"].as_str().unwrap()).collect();
     assert!(differ.contains(&"permit normal"), "{closed}");
+    // Whoever was shredded has nothing left to decide on.
+    let subject = format!("{RECIPIENT_SYSTEM}|{}", people[1].joined());
+    tsunagi(&hub, "en", &["subjects", "shred", "--tenant", "oita", "--subject", &subject]).ended(0);
+    let at = folder("same", &policy);
+    assert_eq!(what_if(&at)["left_out_by_reason"], json!({ "by_channel": 2, "nobody": 1, "subject_gone": 1 }));
+    for (lang, words) in [
+        (
+            "en_US.UTF-8",
+            ["1 decisions made again, 0 would differ (4 left out)", "1  the subject is gone (subject_gone)"],
+        ),
+        (
+            "ja_JP.UTF-8",
+            [
+                "判定 1 件をやり直し、異なるもの 0 件（やり直さないもの 4 件）",
+                "1  対象者の鍵が消去されたもの (subject_gone)",
+            ],
+        ),
+    ] {
+        let said = tsunagi(&hub, lang, &["consent", "what-if", "--tables", &at]).ended(0).out();
+        assert!(words.iter().all(|words| said.contains(words)), "{said}");
+    }
     let broken = folder("broken", &policy.replacen("effect = \"consent\"", "effect = \"perhaps\"", 1));
     tsunagi(&hub, "en", &["consent", "what-if", "--tables", &broken]).ended(65);
     hub.finish().await;

@@ -24,7 +24,7 @@ pub fn acting(tables: &Tables, flow: Flow, held: &Held, today: Date) -> Option<A
 
 /// The last day on which a proxy may act for the subject: the day before the birthday on which it comes of age. Taken
 /// from any of its records, the earliest date of birth where they differ or are partial.
-fn last_day_of_childhood(tables: &Tables, held: &Held) -> Option<Date> {
+pub fn last_day_of_childhood(tables: &Tables, held: &Held) -> Option<Date> {
     let years = i16::from(tables.policy().proxy_ends_at_age);
     let births = held.records.iter().filter_map(|held| {
         let kind = tables.kind(held.record.kind())?;

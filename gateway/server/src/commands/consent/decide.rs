@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use tsunagi_core::audit::{Action, Agent, AuditEvent, EventOutcome};
 use tsunagi_core::id::{ClassName, TenantId};
@@ -16,6 +17,7 @@ use super::explain::basis;
 use crate::clock::{date_in_japan, start_in_japan};
 use crate::commands::{CommandFault, Context, Output};
 use crate::gateway::load_tables;
+use crate::pipeline::acting::last_day_of_childhood;
 use crate::pipeline::lookup::word;
 
 /// What is printed.
@@ -57,7 +59,9 @@ pub(super) async fn run(context: &Context, asked: &Asked) -> Result<(), CommandF
     };
     let flow = flow(participant, &asked.tenant)
         .ok_or_else(|| usage("運用者は何も受け取りません", "the operator receives nothing"))?;
-    let held = store.held(&asked.tenant, &SubjectRef::Identifier(identifier), &[]).await?;
+    // Records are read for their dates of birth alone: a proxy's right ends by them.
+    let kinds: Vec<_> = tables.kinds().filter(|_| asked.proxy).map(|kind| kind.name.clone()).collect();
+    let held = store.held(&asked.tenant, &SubjectRef::Identifier(identifier), &kinds).await?;
     let mut event =
         AuditEvent::new(context.clock.now(), Action::DecisionRehearsed, EventOutcome::Done, Agent::default());
     event.subject = held.as_ref().map(|held| held.subject.clone());
@@ -69,7 +73,7 @@ pub(super) async fn run(context: &Context, asked: &Asked) -> Result<(), CommandF
     })?;
     let today = date_in_japan(at);
     let acting = match (participant.role, asked.proxy) {
-        (Role::App, true) => Acting::Proxy(ProxyTerm { from: today, until: None }),
+        (Role::App, true) => Acting::Proxy(ProxyTerm { from: Date::MIN, until: last_day_of_childhood(&tables, &held) }),
         (Role::App, false) => Acting::Subject,
         _ => Acting::Organization,
     };
