@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::{Config, WitnessedLog};
 use crate::coordination::open_coordinator;
 use crate::delivery::send::Transport;
+use crate::edge::cursor::Cursors;
 use crate::edge::limits::{BodyBudget, Handshakes, Places, RateLimits};
 use crate::edge::tls::TlsMaterial;
 use crate::edge::token::Issuers;
@@ -80,6 +81,8 @@ pub struct Gateway {
     pub signer: CheckpointSigner,
     /// What the log calls those who have signed in.
     pub pseudonyms: Pseudonyms,
+    /// Where callers' next pages begin.
+    pub cursors: Cursors,
     /// Cosigns the checkpoints of others, if this hub is a witness.
     pub witness: Option<Witness>,
     /// The other nodes.
@@ -137,7 +140,10 @@ impl Gateway {
         let registry = parsed(entries)?;
         let material = Material::load(&config, clock.now().as_second(), Terms::Start)?;
         let signer = open_signer(&config)?;
-        let pseudonyms = Pseudonyms::new(&read_key(&config.master_key_file)?);
+        let master = read_key(&config.master_key_file)?;
+        let pseudonyms = Pseudonyms::new(&master);
+        let cursors = Cursors::new(&master)
+            .ok_or_else(|| StartFault::Setting("the cryptographic library makes no key of cursors".to_owned()))?;
         let witness = open_witness(&config)?;
         let coordinator = open_coordinator(&config)?;
         Ok(Arc::new(Self {
@@ -163,6 +169,7 @@ impl Gateway {
             coordinator,
             signer,
             pseudonyms,
+            cursors,
             witness,
             store,
             clock,
@@ -296,8 +303,8 @@ impl Running {
         Ok(running)
     }
 
-    /// Starts the listeners alone, on a registry that is in no store: nothing is pushed, sealed, fetched or watched, and
-    /// whoever that registry does not name is nobody here.
+    /// Starts the listeners alone, on a registry that is in no store: nothing is pushed, sealed, fetched or watched,
+    /// and whoever that registry does not name is nobody here.
     pub async fn start_apart(
         config: Config,
         clock: Clock,

@@ -1,5 +1,5 @@
-//! Who reads what: the municipality its tenant's log, everybody else what they did themselves, and of a refusal no more than
-//! they were told then.
+//! Who reads what: the municipality its tenant's log, everybody else what they did themselves, and of a refusal no more
+//! than they were told then.
 
 use http::Method;
 use jiff::SignedDuration;
@@ -211,9 +211,47 @@ async fn each_parameter_narrows_and_pages_join_to_the_same_whole() {
             let reply = partner.get(&format!("/fhir/AuditEvent?{bad}")).await.expect(400);
             assert_eq!(reply.code(), "malformed", "{bad}");
         }
-        // A place in another's log leads nowhere.
-        assert!(events(&partner.get("/fhir/AuditEvent?_page=hakodate/1000/0").await.expect(200)).is_empty());
+        // A place is what the hub has said, and to nobody else.
+        let page = next(&partner.get("/fhir/AuditEvent?_count=1").await.expect(200)).expect("a next page");
+        partner.get(&page).await.expect(200);
+        let other = if std::ptr::eq(partner, &city) { &hospital } else { &city };
+        for (who, page) in [
+            (other, page.clone()),
+            (partner, format!("{page}&outcome=4")),
+            (partner, "/fhir/AuditEvent?_page=oita/1000/0".to_owned()),
+            (partner, "/fhir/AuditEvent?_page=hakodate/1000/0".to_owned()),
+        ] {
+            assert_eq!(who.get(&page).await.expect(400).code(), "malformed", "{page}");
+        }
     }
+    hub.finish().await;
+}
+
+/// Refusals lie between what is told, in the tenant's log and in the hub's: no page says where.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_tells_in_which_log_and_at_which_leaf_a_refusal_lies() {
+    let people = [Person::number(1, today())];
+    let (hub, _, hospital) = with_reads(&people).await;
+    let now = hub.clock.now();
+    hospital.post(ELIGIBILITY, &eligibility("81440018:9999999", None)).await.expect(404);
+    let said = consent_of("81440018:9999999", now, now + SignedDuration::from_mins(5));
+    hospital.post("/fhir/Consent", &said).await.expect(404);
+    let in_hub = hub.log("hub").await.events.iter().filter(|event| event.reason.is_some()).count();
+    assert!(in_hub > 0, "one of the two lies in the hub's log");
+    let mut path = "/fhir/AuditEvent?_count=1".to_owned();
+    let (mut refused, mut lengths) = (0, std::collections::BTreeSet::new());
+    loop {
+        let reply = hospital.get(&path).await.expect(200);
+        let page = events(&reply);
+        refused += page.iter().filter(|event| event["outcome"] == "4").count();
+        assert!(page.iter().filter(|event| event["outcome"] == "4").all(|event| leaf(event).is_none()), "{page:?}");
+        let Some(next) = next(&reply) else { break };
+        let cursor = next.strip_prefix("/fhir/AuditEvent?_page=").expect("a cursor and nothing beside it");
+        lengths.insert(cursor.len());
+        assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{cursor}");
+        path = next;
+    }
+    assert_eq!((refused, lengths.len()), (2, 1), "one length, however far it is and in how many logs: {lengths:?}");
     hub.finish().await;
 }
 

@@ -7,6 +7,7 @@ mod app;
 mod body;
 mod connection;
 mod consents;
+pub mod cursor;
 mod detached;
 mod exchanges;
 mod fhir;

@@ -1,6 +1,6 @@
-//! `GET /fhir/AuditEvent`: the part of the log that is the caller's own, as IHE BALP writes it. A municipality reads the
-//! log of its tenant; any other participant what it did itself; an app what its citizen did through it. That it was read is
-//! in the log before the answer leaves.
+//! `GET /fhir/AuditEvent`: the part of the log that is the caller's own, as IHE BALP writes it. A municipality reads
+//! the log of its tenant; any other participant what it did itself; an app what its citizen did through it. That it was
+//! read is in the log before the answer leaves.
 
 mod entity;
 mod pages;
@@ -21,9 +21,9 @@ use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_core::id::TenantId;
 use tsunagi_core::refusal::Refusal;
 use tsunagi_core::registry::{Registry, Role};
-use tsunagi_store::{LeavesOf, Note, StoreError};
+use tsunagi_store::{LeavesOf, Note, StoreError, SubjectRef};
 
-use self::pages::{Log, Page};
+use self::pages::{Log, Page, Place};
 use self::resource::Writer;
 use self::search::Search;
 use self::view::View;
@@ -43,7 +43,8 @@ pub(in crate::edge) async fn search(
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response<Body>, Refused> {
-    let search = Search::parse(raw.as_deref(), &gateway.registry.load())?;
+    let open = |cursor: &str| gateway.cursors.read(&call.caller.participant.id, cursor);
+    let search = Search::parse(raw.as_deref(), &gateway.registry.load(), open)?;
     if call.caller.participant.role == Role::App {
         return citizens(&gateway, &call, &search, &headers).await;
     }
@@ -53,13 +54,15 @@ pub(in crate::edge) async fn search(
     // One leaf, wherever the events come from: in the municipality's own log, or in the hub's.
     let mut event = call.event(Action::LogRead, EventOutcome::Done);
     event.reason = Some(search.reason());
-    // Whoever looks through what was done with one person's data is told of to that person.
-    if let (Some(_), LeavesOf::Subject(subject)) = (&own, search.narrowed()) {
-        event.subject = Some(subject);
+    // Whoever looks through what was done with one person's data is told of to that person. A key that nobody has is
+    // the caller's own text, and has no place in the log.
+    if let (Some(own), LeavesOf::Subject(subject)) = (&own, search.narrowed()) {
+        let held = gateway.store.held(own, &SubjectRef::Subject(subject), &[]).await?;
+        event.subject = held.map(|held| held.subject);
     }
     let note = Note { events: vec![event], rests_on: Vec::new(), directive: None };
     gateway.store.note(&own.unwrap_or_else(TenantId::hub), note).await?;
-    Ok(bundle(&search, page))
+    bundle(&gateway, &call, &search, page)
 }
 
 /// The logs that may tell of a participant: of the tenants that its channels lead or ever led to, and the hub's; of a
@@ -98,7 +101,7 @@ async fn citizens(
         let people = app::linked(gateway, call, &sign_in, None).await?;
         if people.is_empty() {
             return match turned_away(gateway, call, "no_link").await {
-                Refusal::NotAvailable => Ok(bundle(search, Page { resources: Vec::new(), next: None })),
+                Refusal::NotAvailable => bundle(gateway, call, search, Page { resources: Vec::new(), next: None }),
                 other => Err(Refused(other)),
             };
         }
@@ -114,7 +117,7 @@ async fn citizens(
         });
         let page = read(gateway, call, search, logs.collect()).await?;
         match access_log::note_reading(gateway, call, &sign_in, &people, Some(search.reason())).await {
-            Ok(()) => return Ok(bundle(search, page)),
+            Ok(()) => return bundle(gateway, call, search, page),
             Err(StoreError::Stale) => {}
             Err(error) => return Err(Refused(refusal_of(error))),
         }
@@ -135,14 +138,21 @@ async fn read(gateway: &Gateway, call: &Call, search: &Search, logs: Vec<Log>) -
 }
 
 /// How many there are in all is not counted.
-fn bundle(search: &Search, page: Page) -> Response<Body> {
-    let mut links = vec![json!({ "relation": "self", "url": search.url(search.after.as_ref()) })];
-    links.extend(page.next.map(|next| json!({ "relation": "next", "url": search.url(Some(&next)) })));
+fn bundle(gateway: &Gateway, call: &Call, search: &Search, page: Page) -> Result<Response<Body>, Refused> {
+    let address = |place: Option<&Place>| {
+        let write = |place| gateway.cursors.write(&call.caller.participant.id, &search.at(place));
+        let cursor = place.map(|place| write(place).ok_or(Refused(Refusal::Internal))).transpose()?;
+        Ok::<_, Refused>(search.url(cursor.as_deref()))
+    };
+    let mut links = vec![json!({ "relation": "self", "url": address(search.after.as_ref())? })];
+    if let Some(next) = &page.next {
+        links.push(json!({ "relation": "next", "url": address(Some(next))? }));
+    }
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "link": links });
     let entries = page.resources.into_iter().map(|event| json!({ "resource": event, "search": { "mode": "match" } }));
     let entries: Vec<Value> = entries.collect();
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {
         members.insert("entry".to_owned(), Value::Array(entries));
     }
-    answer::json(StatusCode::OK, MEDIA_TYPE, &bundle)
+    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle))
 }

@@ -33,7 +33,8 @@ impl Log {
 type Name = (TenantId, Option<SubjectKey>);
 
 /// How far a reader has come in each log: `TENANT[~SUBJECT]/INDEX/EVENTS`, joined by commas. It goes on below the index,
-/// after so many events of the first leaf there. A log that is not named has come to its end.
+/// after so many events of the first leaf there. A log that is not named has come to its end. It leaves the hub in a
+/// [cursor](crate::edge::cursor) alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place(BTreeMap<Name, (u64, usize)>);
 

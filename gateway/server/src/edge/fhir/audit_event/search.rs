@@ -65,14 +65,31 @@ struct Named {
 }
 
 impl Search {
-    /// Reads a query string.
-    pub(super) fn parse(query: Option<&str>, registry: &Registry) -> Result<Self, Refusal> {
-        let limit = number(query, "_count", USUAL, 1..=MOST)?;
+    /// Reads a query string. A cursor, which `open` reads, holds the whole search: beside it there is nothing to be
+    /// said.
+    pub(super) fn parse(
+        query: Option<&str>,
+        registry: &Registry,
+        open: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Refusal> {
+        let query = query.unwrap_or("");
+        let Some((_, cursor)) = pairs(query).find(|(name, _)| name == "_page") else {
+            return Self::read(query, registry);
+        };
+        let is_alone = pairs(query).all(|(name, _)| matches!(name.as_str(), "_page" | "_format"));
+        let text = open(&cursor).filter(|_| is_alone).ok_or_else(|| bad("_page"))?;
+        let (place, query) = text.split_once('?').ok_or_else(|| bad("_page"))?;
+        let after = Some(Place::parse(place).ok_or_else(|| bad("_page"))?);
+        Ok(Self { after, ..Self::read(query, registry)? })
+    }
+
+    fn read(query: &str, registry: &Registry) -> Result<Self, Refusal> {
+        let limit = number(Some(query), "_count", USUAL, 1..=MOST)?;
         let limit = usize::try_from(limit).map_err(|_| bad("_count"))?;
         let mut search = Self { limit, after: None, wanted: Vec::new(), said: Vec::new() };
         let mut values = 0;
-        for (name, value) in pairs(query.unwrap_or("")) {
-            values += if name == "_page" { 0 } else { value.split(',').count() };
+        for (name, value) in pairs(query) {
+            values += value.split(',').count();
             if values > MOST_VALUES {
                 return Err(bad(&name));
             }
@@ -97,7 +114,6 @@ impl Search {
                     search.said.push(("outcome", codes.join(",")));
                     search.wanted.push(Wanted::Outcome(codes));
                 }
-                "_page" => search.after = Some(Place::parse(&value).ok_or_else(|| bad("_page"))?),
                 "_count" | "_format" => {}
                 _ => return Err(bad(&name)),
             }
@@ -110,28 +126,37 @@ impl Search {
         self.said.push((name, values.join(",")));
     }
 
-    /// The reason of the leaf that keeps it. A mark in which somebody's number could be hidden is left out.
+    /// The reason of the leaf that keeps it.
     pub(super) fn reason(&self) -> String {
-        let kept = |(name, value): &(&str, String)| {
-            let value = if my_number::stands_in(value) { "?" } else { value };
-            format!("{name}={}", utf8_percent_encode(value, KEPT))
-        };
-        format!("{SEARCHED}{}", self.said.iter().map(kept).collect::<Vec<_>>().join("&"))
+        format!("{SEARCHED}{}", self.told())
     }
 
     /// The search as it was understood.
     fn text(&self) -> String {
-        let pairs: Vec<_> =
-            self.said.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, KEPT))).collect();
-        pairs.join("&")
+        self.spell(|value| value)
     }
 
-    /// The address of a page of it.
-    pub(super) fn url(&self, place: Option<&Place>) -> String {
-        let count = format!("_count={}", self.limit);
-        let place = place.map(|place| format!("_page={}", utf8_percent_encode(&place.to_string(), KEPT)));
-        let parts: Vec<_> = [self.text(), count].into_iter().chain(place).filter(|part| !part.is_empty()).collect();
-        format!("/fhir/AuditEvent?{}", parts.join("&"))
+    /// As it may be kept and told again: a mark in which somebody's number could be hidden is left out.
+    fn told(&self) -> String {
+        self.spell(|value| if my_number::stands_in(value) { "?" } else { value })
+    }
+
+    fn spell(&self, shown: impl Fn(&str) -> &str) -> String {
+        let pairs = self.said.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(shown(value), KEPT)));
+        pairs.collect::<Vec<_>>().join("&")
+    }
+
+    /// What the cursor of a place holds.
+    pub(super) fn at(&self, place: &Place) -> String {
+        format!("{place}?{}", counted(self.text(), self.limit))
+    }
+
+    /// The address of a page of it: by its cursor, or of the first.
+    pub(super) fn url(&self, cursor: Option<&str>) -> String {
+        match cursor {
+            Some(cursor) => format!("/fhir/AuditEvent?_page={cursor}"),
+            None => format!("/fhir/AuditEvent?{}", counted(self.told(), self.limit)),
+        }
     }
 
     /// The leaves of a whole log that can answer it: where one person or one participant is asked for, theirs.
@@ -166,6 +191,11 @@ impl Search {
             }
         })
     }
+}
+
+fn counted(text: String, limit: usize) -> String {
+    let parts: Vec<_> = [text, format!("_count={limit}")].into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join("&")
 }
 
 fn is_among(list: Option<&Value>, member: &str, named: &[Named]) -> bool {
@@ -233,8 +263,8 @@ fn outcome(text: &str) -> Option<&'static str> {
     ["0", "4", "8", "12"].into_iter().find(|known| *known == code)
 }
 
-/// A prefix and a date or a moment, and how it is spelled. A date stands for all of its day in Japan, a month or a year for
-/// all of it.
+/// A prefix and a date or a moment, and how it is spelled. A date stands for all of its day in Japan, a month or a year
+/// for all of it.
 fn date(text: &str) -> Option<(Wanted, String)> {
     let (prefix, value) = match text.get(..2) {
         Some(prefix @ ("eq" | "ge" | "gt" | "le" | "lt")) => (prefix, text.get(2..)?),

@@ -1,7 +1,13 @@
 use super::*;
 
+/// A search; a cursor is its own text backwards.
 fn parsed(query: &str) -> Result<Search, Refusal> {
-    Search::parse(Some(query), &Registry::default())
+    Search::parse(Some(query), &Registry::default(), |cursor| Some(cursor.chars().rev().collect()))
+}
+
+fn cursor(text: &str) -> String {
+    let backwards: String = text.chars().rev().collect();
+    format!("_page={}", utf8_percent_encode(&backwards, NON_ALPHANUMERIC))
 }
 
 #[test]
@@ -49,7 +55,7 @@ fn what_is_not_the_hubs_own_is_refused_and_never_kept() {
         "_count=0",
         "_count=201",
         "_page=x",
-        "_page=oita/1",
+        "_page=x%3F0%2F1%2Faiot",
         "patient.identifier=a|1",
         "name=x",
         "agent.name=x",
@@ -57,10 +63,18 @@ fn what_is_not_the_hubs_own_is_refused_and_never_kept() {
     ] {
         assert!(parsed(bad).is_err(), "{bad}");
     }
-    // A place may name more logs than a search has values.
+    // A cursor holds a place and the whole search; a place may name more logs than a search has values.
     let place: Vec<_> = (0..MOST_VALUES + 1).map(|n| format!("town-{n:02}/9/0")).collect();
-    let search = parsed(&format!("_page={}", place.join(","))).unwrap();
-    assert_eq!(search.after.map(|place| place.to_string()), Some(place.join(",")));
+    let held = format!("{}?outcome=4&_count=7", place.join(","));
+    let search = parsed(&cursor(&held)).unwrap();
+    assert_eq!(search.after.as_ref().map(Place::to_string), Some(place.join(",")));
+    assert_eq!((search.limit, search.text().as_str()), (7, "outcome=4"));
+    assert_eq!(search.at(search.after.as_ref().unwrap()), held);
+    assert_eq!(search.url(Some("x")), "/fhir/AuditEvent?_page=x");
+    for bad in ["oita/9/0", "oita/9?outcome=4", "oita/9/0?outcome=1", "oita/9/0?_page=x", "?outcome=4"] {
+        assert!(parsed(&cursor(bad)).is_err(), "{bad}");
+    }
+    assert!(parsed(&format!("{}&outcome=0", cursor(&held))).is_err(), "another search beside it");
     let many = vec!["0"; MOST_VALUES + 1].join(",");
     assert!(parsed(&format!("outcome={many}")).is_err());
     let id = "rc-00000000000000000000000000000001";
@@ -73,6 +87,17 @@ fn what_is_not_the_hubs_own_is_refused_and_never_kept() {
         // What is written is read again.
         assert_eq!(parsed(&search.text()).unwrap().text(), text);
     }
+}
+
+#[test]
+fn a_mark_in_which_a_number_is_hidden_is_looked_for_and_not_told_again() {
+    let hidden = "rc-123456789018aaaaaaaaaaaaaaaaaaaa";
+    let search = parsed(&format!("entity={hidden}&outcome=0")).unwrap();
+    assert_eq!(search.url(None), "/fhir/AuditEvent?entity=%3F&outcome=0&_count=50");
+    assert_eq!(search.reason(), "search:entity=%3F&outcome=0");
+    // The next page is of the same search.
+    let place = Place::parse("oita/9/0").unwrap();
+    assert_eq!(parsed(&cursor(&search.at(&place))).unwrap().text(), search.text());
 }
 
 #[test]
