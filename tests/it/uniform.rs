@@ -1,21 +1,17 @@
-//! Whatever the cause, a refusal is the same work: the same calls of the store, the same number of leaves, one commit. How long
-//! it takes is measured by `tests/bench/uniform`; here nothing is timed.
+//! Whatever the cause, a refusal is the same answer and the same work: status, bytes and headers, the same calls of the
+//! store, the same number of leaves, as many commits. How long it takes is measured by `tests/bench/uniform`; here
+//! nothing is timed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-use serde_json::{Value, json};
 use tsunagi_core::sensitive::Sensitive;
 use tsunagi_gateway::gateway::Running;
 use tsunagi_store::sqlite::SqliteStore;
 use tsunagi_store::{Keyring, MasterKey, Storage};
 use tsunagi_tests::faulty::FaultyStore;
-use tsunagi_tests::papers::{Person, RECIPIENT_SYSTEM, consent, consent_of, eligibility, entitlement};
-use tsunagi_tests::{ISSUER, Partner, Reply, Setup, TestGateway};
-
-const REGISTER: &str = "/pmh/v1/medicalSubsidy/registrationTasks";
-const ELIGIBILITY: &str = "/fhir/CoverageEligibilityRequest/$submit";
+use tsunagi_tests::refusals::Cast;
+use tsunagi_tests::{Reply, Setup, TestGateway};
 
 /// A hub whose store tells what it was called for, and counts its commits.
 struct Watched {
@@ -49,116 +45,48 @@ impl Watched {
     }
 }
 
-/// Everybody whom a hospital learns nothing of, by the cause.
-async fn cast(watched: &Watched) -> BTreeMap<&'static str, Person> {
-    let today = watched.hub.today();
-    let mut people: Vec<Person> = (0..4).map(|n| Person::number(n, today)).collect();
-    people[1].is_not_disclosed = true;
-    let nobody = Person { recipient: "9999999".to_owned(), ..people[0].clone() };
-    let (city, app) = (watched.hub.partner("city-oita"), watched.hub.partner("app-techo"));
-    let rows: Vec<Value> = people.iter().map(entitlement).collect();
-    city.post(REGISTER, &json!(rows)).await.expect(202);
-    link(&city, &people[2], "denying").await;
-    let bearer = watched.hub.bearer("denying", "app-techo");
-    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-    let deny = json!({ "effect": "deny", "recipient": { "participant": "hospital-oita" } });
-    app.send(http::Method::POST, "/app/v1/consents", &headers, deny.to_string()).await.expect(201);
-    let mut gone = entitlement(&people[3]);
-    gone["isDeleted"] = json!(true);
-    city.post(REGISTER, &json!([gone])).await.expect(202);
-    let causes = ["no consent", "non-disclosure", "denied", "deleted"];
-    causes.into_iter().zip(people).chain([("no record", nobody)]).collect()
-}
-
-async fn link(city: &Partner, person: &Person, sub: &str) {
-    let body = json!({
-        "system": "recipient", "value": person.joined(), "issuer": ISSUER, "sub": sub, "relationship": "subject",
-    });
-    city.post("/v1/links", &body).await.expect(201);
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_is_the_same_work_whatever_the_cause() {
+async fn a_refusal_is_the_same_answer_and_the_same_work_whatever_the_cause() {
     let watched = Watched::start().await;
-    let people = cast(&watched).await;
-    let hospital = watched.hub.partner("hospital-oita");
-    let now = watched.hub.clock.now();
-    let fresh = || consent(now, now + SignedDuration::from_mins(5));
-
-    // At the desk, with a consent and, where that is the cause, without.
-    let mut seen = Vec::new();
-    for (cause, person) in &people {
-        let given = Some(fresh()).filter(|_| *cause != "no consent");
-        let asked = eligibility(&person.joined(), given);
-        let (reply, calls, commits) = watched.cost(hospital.post(ELIGIBILITY, &asked)).await;
-        assert_eq!(reply.status, 404, "{cause}");
-        assert_eq!(calls, ["held", "note of 1 leaves, 0 directives"], "{cause}");
-        assert_eq!(commits, 1, "{cause}");
-        seen.push(reply.essence());
-    }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-
-    // A search, and one record.
-    for path in ["/fhir/Immunization", "/fhir/Coverage", "/fhir/ImmunizationRecommendation"] {
+    let hub = &watched.hub;
+    let cast = Cast::assemble(hub).await;
+    let mut answers = BTreeMap::new();
+    for surface in cast.surfaces() {
+        let caller = hub.partner(surface.caller);
         let mut seen = Vec::new();
-        for (cause, person) in &people {
-            let uri = format!("{path}?patient.identifier={RECIPIENT_SYSTEM}%7C{}", person.joined());
-            let (reply, calls, commits) = watched.cost(hospital.get(&uri)).await;
-            assert_eq!(commits, 1, "{path} {cause}");
-            seen.push((reply.essence(), calls));
+        for one in &surface.refused {
+            let headers = one.ask.headers(hub);
+            let (reply, calls, commits) = watched.cost(one.ask.send(&caller, &headers)).await;
+            let mut reasons = BTreeSet::new();
+            for log in surface.logs {
+                reasons.extend(hub.log(log).await.of(reply.exchange()).into_iter().map(|event| event.reason.clone()));
+            }
+            let expected = BTreeSet::from([Some(one.reason.to_owned())]);
+            assert_eq!(reasons, expected, "{}, {}: it is refused for what it is meant to be", surface.name, one.cause);
+            seen.push((one.cause, reply.essence(), calls, commits));
         }
-        assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{path}: {seen:?}");
+        let (_, answer, calls, commits) = &seen[0];
+        for (cause, other, its_calls, its_commits) in &seen {
+            assert_eq!(other, answer, "{}: {cause} looks unlike {}", surface.name, seen[0].0);
+            assert_eq!((its_calls, its_commits), (calls, commits), "{}: {cause} is other work", surface.name);
+        }
+        // The control: to somebody something is told, so that the surface does answer.
+        if let Some(granted) = &surface.granted {
+            let headers = granted.headers(hub);
+            let (reply, granted_calls, _) = watched.cost(granted.send(&caller, &headers)).await;
+            assert!(reply.status.is_success() && reply.essence() != *answer, "{}: {}", surface.name, reply.text());
+            if surface.name == "eligibility" {
+                // The consent that came along is kept with the answer, and with no refusal.
+                assert_eq!((calls.join(", ").as_str(), *commits), ("held, note of 1 leaves, 0 directives", 1));
+                assert_eq!(granted_calls.join(", "), "held, note of 1 leaves, 1 directives");
+            }
+        }
+        answers.insert(surface.name, answer.clone());
     }
-
-    // An app: nobody linked, not agreed, not disclosed.
-    let (city, app) = (watched.hub.partner("city-oita"), watched.hub.partner("app-techo"));
-    link(&city, &people["no consent"], "silent").await;
-    link(&city, &people["non-disclosure"], "hidden").await;
-    let mut seen = Vec::new();
-    for sub in ["nobody", "silent", "hidden", "denying"] {
-        let bearer = watched.hub.bearer(sub, "app-techo");
-        let headers = [("authorization", bearer.as_str())];
-        let asked = app.send(http::Method::GET, "/app/v1/records", &headers, "");
-        let (reply, calls, commits) = watched.cost(asked).await;
-        assert_eq!((reply.status.as_u16(), commits), (404, 1), "{sub}");
-        seen.push((reply.essence(), calls));
-    }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-
-    // One municipality asks another: the ledger has the same line.
-    let other = watched.hub.partner("city-hakodate");
-    let mut seen = Vec::new();
-    for cause in ["no record", "non-disclosure", "deleted"] {
-        let asked = json!({
-            "purpose": "PUBHLTH", "legalBasis": "番号法19条", "tenants": ["oita"], "kinds": ["vaccination"],
-            "subject": { "system": "recipient", "value": people[cause].joined() },
-        });
-        let (reply, calls, commits) = watched.cost(other.post("/v1/requests", &asked)).await;
-        assert_eq!((reply.status.as_u16(), commits), (200, 2), "{cause}: one in each log");
-        seen.push((reply.essence(), calls));
-    }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-
-    // Without a channel nobody is looked up at all: the answer is the same, and so is the one leaf.
-    let idle = watched.hub.partner("hospital-idle");
-    let mut seen = Vec::new();
-    for (cause, person) in &people {
-        let (reply, calls, commits) =
-            watched.cost(idle.post(ELIGIBILITY, &eligibility(&person.joined(), Some(fresh())))).await;
-        assert_eq!((reply.status.as_u16(), commits), (404, 1), "{cause}");
-        seen.push((reply.essence(), calls));
-    }
-    assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:?}");
-    let with_channel = hospital.post(ELIGIBILITY, &eligibility(&people["no record"].joined(), Some(fresh()))).await;
-    assert_eq!(seen[0].0, with_channel.essence());
-
-    // The control: with consent it is more work, and the consent is kept with the answer.
-    let asked = eligibility(&people["no consent"].joined(), Some(fresh()));
-    let (reply, calls, _) = watched.cost(hospital.post(ELIGIBILITY, &asked)).await;
-    assert_eq!(reply.status, 200);
-    assert_eq!(calls, ["held", "note of 1 leaves, 1 directives"]);
-    let said = consent_of(&people["denied"].joined(), now, now + SignedDuration::from_mins(5));
-    hospital.post("/fhir/Consent", &said).await.expect(201);
+    assert_eq!(answers.len(), 20, "{:?}", answers.keys());
+    // Without a channel anywhere it is the very same answer.
+    assert_eq!(answers["eligibility, no channel at all"], answers["eligibility"]);
+    assert_eq!(answers["search, no channel at all"], answers["search"]);
     drop(watched.store);
     watched.hub.finish().await;
 }

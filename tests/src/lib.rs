@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod allowed;
+pub mod apart;
 mod balp;
 pub mod bulk;
 pub mod destination;
@@ -27,6 +28,7 @@ pub mod papers;
 mod partner;
 pub mod pki;
 pub mod process;
+pub mod refusals;
 mod scan;
 mod setup;
 

@@ -1,5 +1,5 @@
-//! `/app/v1/consents`: what a citizen, or a proxy, permits and denies through an app. FHIR says the same in its own form:
-//! see [`super::fhir::consent`].
+//! `/app/v1/consents`: what a citizen, or a proxy, permits and denies through an app. FHIR says the same in its own
+//! form: see [`super::fhir::consent`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use serde_json::json;
 use tsunagi_core::audit::{Action, EventOutcome};
 use tsunagi_core::id::{ClassName, DirectiveId, KindName, SubjectKey};
 use tsunagi_core::policy::{Acting, Directive, DirectiveEffect, Flow, Purpose, RecipientScope};
+use tsunagi_core::refusal::Refusal;
 use tsunagi_mappings::Tables;
 use tsunagi_store::{Note, Relationship, StoreError};
 
@@ -121,21 +122,29 @@ pub(super) async fn consents(
     let sign_in = citizen(&gateway, &call, &headers).await?;
     let directives = kept(&gateway, &call, &sign_in, None).await?;
     if directives.is_empty() {
-        return Err(Refused(turned_away(&gateway, &call, "no_directive").await));
+        return Err(Refused(Refusal::NotAvailable));
     }
     let list: Vec<_> = directives.iter().map(shown).collect();
     Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &json!({ "exchange": call.exchange, "consents": list })))
 }
 
-/// The directives of those whom the sign-in is linked to, once the leaves are on disk.
+/// The directives of those whom the sign-in is linked to, once the leaves are on disk: one for each of them, and one
+/// where there is nobody, so that who is linked and has said nothing takes as long as who is not.
 pub(super) async fn kept(
     gateway: &Gateway,
     call: &Call,
     sign_in: &SignIn,
     only: Option<&SubjectKey>,
 ) -> Result<Vec<Directive>, Refused> {
+    let people = linked(gateway, call, sign_in, only).await?;
+    if people.is_empty() {
+        return match turned_away(gateway, call, "no_link").await {
+            Refusal::NotAvailable => Ok(Vec::new()),
+            other => Err(Refused(other)),
+        };
+    }
     let mut list = Vec::new();
-    for (tenant, held) in linked(gateway, call, sign_in, only).await? {
+    for (tenant, held) in people {
         let mut event = call.event(Action::LookupAnswered, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.reason = Some("own_directives".to_owned());
@@ -158,7 +167,9 @@ pub(super) async fn withdraw_consent(
     let Ok(id) = DirectiveId::parse(&id) else {
         return Err(Refused(turned_away(&gateway, &call, "no_directive").await));
     };
-    for (tenant, held) in linked(&gateway, &call, &sign_in, None).await? {
+    // Only whose it is has it withdrawn: a try at anybody else's would be a write that takes its time.
+    let people = linked(&gateway, &call, &sign_in, None).await?;
+    for (tenant, held) in people.into_iter().filter(|(_, held)| held.directives.iter().any(|own| own.id == id)) {
         let mut event = call.event(Action::DirectiveWithdrawn, EventOutcome::Done);
         event.subject = Some(held.subject.clone());
         event.directive = Some(id.clone());
