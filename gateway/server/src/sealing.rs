@@ -121,7 +121,6 @@ pub async fn seal_all(gateway: &Gateway) -> Pass {
     if pass == Pass::All {
         gateway.sealing.all_sealed_since(began);
     }
-    metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
     pass
 }
 

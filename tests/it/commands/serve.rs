@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tsunagi_tests::get_plainly;
 use tsunagi_tests::process::{FREE_PORTS, KeptHub, Served, partner, run};
 
 use super::en;
@@ -84,6 +85,19 @@ async fn its_memory_is_never_written_to_a_file() {
     let (code, log) = tokio::task::spawn_blocking(|| served.terminate()).await.unwrap();
     assert!(!log.contains("core dumps"), "{log}");
     assert_eq!(code, 0, "{log}");
+}
+
+/// Alerts rest on these, and nobody but Prometheus may ever ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_metrics_alone_is_told_when_lists_end_and_how_sealing_is() {
+    let (_copy, served) = serving().await;
+    let (_, metrics) = get_plainly(served.operations, "/metrics").await;
+    let of = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_else(|| panic!("no {name}:\n{metrics}")).trim().parse::<f64>().unwrap()
+    };
+    assert!(of("tsunagi_crl_seconds_left ") > 0.0 && of("tsunagi_sealing_lag_seconds ") > 0.0, "{metrics}");
+    tokio::task::spawn_blocking(|| served.terminate()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

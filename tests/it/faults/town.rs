@@ -1,6 +1,6 @@
 //! A hub with everyone who talks to it, run by processes that may be ended at any moment.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -74,8 +74,8 @@ pub(super) fn today() -> jiff::civil::Date {
 /// The hub and its people; who serves it comes and goes.
 pub(super) struct Town {
     pub(super) hub: MadeHub,
-    /// The keys of the deliveries that the desk's server took.
-    pub(super) pushed: Arc<Mutex<BTreeSet<String>>>,
+    /// The keys of the deliveries that the desk's server took, and how often.
+    pub(super) pushed: Arc<Mutex<BTreeMap<String, usize>>>,
     taking: tokio::task::JoinHandle<()>,
 }
 
@@ -103,12 +103,12 @@ impl Town {
         let root = hub.folder.path().join("ca/root.pem");
         let mut server = Destination::start(&Pair::of(server.unwrap()), &root).await;
         hub.import(&desk(&server.url())).await;
-        let pushed = Arc::new(Mutex::new(BTreeSet::new()));
+        let pushed = Arc::new(Mutex::new(BTreeMap::new()));
         let took = pushed.clone();
         let taking = tokio::spawn(async move {
             while let Some(knock) = server.next().await {
                 if let Knock::Call(call) = knock {
-                    took.lock().unwrap().insert(call.key.clone());
+                    *took.lock().unwrap().entry(call.key.clone()).or_default() += 1;
                     // Who called may have ended meanwhile.
                     let _heard = call.try_answer(200);
                 }

@@ -59,9 +59,24 @@ async fn handle(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body
             let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             answer::json(status, "application/json", &body)
         }
-        "/metrics" => text(StatusCode::OK, telemetry::render_metrics()),
+        "/metrics" => {
+            // Both go on by themselves, whoever asks and whatever hangs.
+            metrics::gauge!("tsunagi_crl_seconds_left").set(crl_seconds_left(gateway).unwrap_or(0) as f64);
+            metrics::gauge!("tsunagi_sealing_lag_seconds").set(gateway.sealing.lag().as_secs_f64());
+            text(StatusCode::OK, telemetry::render_metrics())
+        }
         _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
     }
+}
+
+/// Of the hub's own lists: without one of these nobody gets in; without one of a foreign CA that CA's certificates do not.
+fn crl_seconds_left(gateway: &Gateway) -> Option<i64> {
+    let tls = gateway.tls.load();
+    tls.lists.iter().filter(|list| list.of_hub).map(|list| seconds_left(gateway, list)).min()
+}
+
+fn seconds_left(gateway: &Gateway, list: &List) -> i64 {
+    list.ends(gateway.config.edge.crl_tolerance).saturating_sub(gateway.clock.now().as_second())
 }
 
 /// Ready if a write would be durable, the hub's CRLs are fresh and sealing keeps up. That changed files were not taken
@@ -71,13 +86,8 @@ async fn readiness(gateway: &Gateway) -> (bool, Value) {
         Ok(()) => "ok".to_owned(),
         Err(error) => error.to_string(),
     };
-    let now = gateway.clock.now().as_second();
-    let tls = gateway.tls.load();
-    let left = |list: &List| list.ends(gateway.config.edge.crl_tolerance).saturating_sub(now);
-    // Without a list of the hub nobody gets in; without one of a foreign CA that CA's certificates do not.
-    let of_hub = tls.lists.iter().filter(|list| list.of_hub).map(left).min();
-    let stale_lists = tls.lists.iter().filter(|list| left(list) < 0).count();
-    metrics::gauge!("tsunagi_crl_seconds_left").set(of_hub.unwrap_or(0) as f64);
+    let of_hub = crl_seconds_left(gateway);
+    let stale_lists = gateway.tls.load().lists.iter().filter(|list| seconds_left(gateway, list) < 0).count();
     let crl_fresh = of_hub.is_some_and(|left| left >= 0);
     let lag = gateway.sealing.lag();
     let sealing_keeps_up = lag <= gateway.config.sealing_tolerance;

@@ -12,7 +12,7 @@ use crate::tables::count;
 /// See [`crate::StoreAdmin::add_coverage`].
 pub(super) async fn add(tx: &Tx, day: Date, coverage: &Coverage) -> Result<(), StoreError> {
     // One node at a time, so that two of them never wait for each other's lines.
-    tx.run("LOCK TABLE coverage IN SHARE ROW EXCLUSIVE MODE").await?;
+    tx.one("SELECT version FROM registry_version WHERE sole = 1 FOR UPDATE", &[]).await?;
     for (gap, rows) in coverage.iter() {
         if !grow(tx, day, gap, rows).await? {
             let is_full = gaps_of(tx, day, gap).await? >= MOST_GAPS;
