@@ -30,14 +30,15 @@ fn texts(entries: &[Value]) -> String {
 /// Without the hub, from what the app was given alone.
 fn verified_offline(home: &Home, log: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let verify = |log: &str| {
+    let told = |log: &str| {
         std::fs::write(folder.path().join("log.json"), log).unwrap();
         let key = format!("{}\n", home.hub.running.gateway.signer.verifier_key());
         std::fs::write(folder.path().join("hub.key"), key).unwrap();
         let mut tsunagi = std::process::Command::new(tsunagi_tests::process::binary());
-        tsunagi.args(["audit", "verify", "--export", "log.json", "--key", "hub.key"]).current_dir(folder.path());
-        tsunagi.output().unwrap().status.code()
+        tsunagi.args(["--lang", "en", "audit", "verify", "--export", "log.json", "--key", "hub.key"]);
+        tsunagi.current_dir(folder.path()).output().unwrap()
     };
+    let verify = |log: &str| told(log).status.code();
     assert_eq!(verify(log), Some(0));
     let at = log.find("\"hash\":\"").unwrap() + 8;
     let other = if log[at..].starts_with('0') { "1" } else { "0" };
@@ -47,6 +48,14 @@ fn verified_offline(home: &Home, log: &str) {
     entries["entries"].as_array_mut().unwrap().push(first);
     assert_eq!(verify(&entries.to_string()), Some(1), "one leaf is told twice");
     entries["entries"].as_array_mut().unwrap().pop();
+    // What is said without a proof is not what was verified.
+    let unproved = |entries: &Value| {
+        let said = String::from_utf8(told(&entries.to_string()).stdout).unwrap();
+        said.lines().find_map(|line| line.strip_prefix("not proved: ")?.parse::<usize>().ok()).unwrap_or(0)
+    };
+    let before = unproved(&entries);
+    entries["entries"][0]["audit"].as_object_mut().unwrap().remove("proof");
+    assert_eq!(unproved(&entries), before + 1);
     entries["entries"][0].as_object_mut().unwrap().remove("audit");
     assert_eq!(verify(&entries.to_string()), Some(1), "an entry has no leaf");
 }

@@ -70,8 +70,14 @@ async fn a_parent_reads_while_she_agrees_and_is_named_as_a_proxy() {
     let acts = log.acts(read.exchange(), Action::LookupAnswered);
     assert!(acts.iter().all(|event| event.agent.proxy && event.agent.end_user.is_some()));
     assert!(!log.text().contains("mother"), "the sign-in itself is not in the log");
+    let listed = home.call("mother", Method::GET, "/app/v1/consents", Value::Null).await.expect(200);
     let path = format!("/app/v1/consents/{}", given["consents"][0]["id"].as_str().unwrap());
-    home.call("mother", Method::DELETE, &path, Value::Null).await.expect(200);
+    let withdrawn = home.call("mother", Method::DELETE, &path, Value::Null).await.expect(200);
+    let log = home.hub.log("oita").await;
+    for (reply, action) in [(&listed, Action::LookupAnswered), (&withdrawn, Action::DirectiveWithdrawn)] {
+        let acts = log.acts(reply.exchange(), action);
+        assert!(!acts.is_empty() && acts.iter().all(|event| event.agent.proxy), "{action:?}");
+    }
     home.read("mother", "").await.expect(404);
     home.hub.finish().await;
 }

@@ -37,7 +37,11 @@ pub(crate) async fn assert_proved(hub: &TestGateway, tenant: &str, audit: &Value
     assert_eq!((proof.index, proof.leaf), (index, leaf_hash(&leaf.bytes)));
     let head = proof.verify(&Verifier::of(&hub.running.gateway.signer)).unwrap();
     assert_eq!(head.origin, origin(&tenant));
-    serde_json::from_slice(&leaf.bytes).unwrap()
+    let event: AuditEvent = serde_json::from_slice(&leaf.bytes).unwrap();
+    // Whoever guesses all of an event does not find its hash.
+    let guessed = leaf_hash(&serde_json::to_vec(&event).unwrap());
+    assert!(guessed != proof.leaf && !proof.hashes.contains(&guessed));
+    event
 }
 
 #[tokio::test(flavor = "multi_thread")]

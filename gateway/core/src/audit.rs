@@ -111,7 +111,7 @@ pub struct Agent {
     pub proxy: bool,
 }
 
-/// One leaf's content. Serialised once, when it is written; the bytes are what is hashed and kept.
+/// One leaf's content. Serialised once, when it is written, with a salt before it; the bytes are what is hashed and kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// When.

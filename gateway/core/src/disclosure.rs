@@ -10,7 +10,7 @@ use crate::kind::{IdentifierRule, Kind};
 use crate::my_number;
 use crate::policy::Permit;
 use crate::record::Record;
-use crate::value::{Value, ValueType};
+use crate::value::Value;
 
 /// A record as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,16 +88,21 @@ impl Disclosure {
         Ok(Self { permit, records })
     }
 
-    /// Leaves out every text in which a 個人番号 stands, and says in which fields that was: whoever reads here may not
-    /// collect it (番号法20条), whatever somebody wrote into a remark. Fields whose form is checked are no free text.
+    /// Leaves out every text, code and number in which a 個人番号 stands, and says in which fields that was: whoever reads
+    /// here may not collect it (番号法20条), whatever somebody wrote into a remark. Identifiers whose form is checked are
+    /// what they are.
     pub fn without_my_numbers(mut self, kind: &Kind) -> (Self, BTreeSet<FieldKey>) {
         let is_free = |key: &FieldKey| {
             kind.field(key).is_some_and(|field| {
                 let is_checked = |rule: &IdentifierRule| rule.digits_only || rule.check_digit.is_some();
-                field.value_type == ValueType::Text && !field.identifier.as_ref().is_some_and(is_checked)
+                !field.identifier.as_ref().is_some_and(is_checked)
             })
         };
-        let holds = |value: &Value| matches!(value, Value::Text(text) if my_number::stands_in(text));
+        let holds = |value: &Value| match value {
+            Value::Code(text) | Value::Decimal(text) | Value::Text(text) => my_number::stands_in(text),
+            Value::Integer(number) => *number > 9_999_999_999 && my_number::stands_in(&format!("{number:012}")),
+            Value::Bool(_) | Value::Date(_) | Value::DateTime(_) | Value::MyNumber(_) => false,
+        };
         let mut withheld = BTreeSet::new();
         for held in &mut self.records {
             let fields = held.record.fields().iter();

@@ -23,6 +23,10 @@
 //! tell a typing error from a refusal and has to ask. A lapsed right is the one exception: with a valid consent and no
 //! flag it is answered as lapsed, because the desk needs it and the person has agreed.
 //!
+//! Nor does the time tell them apart. Whoever is known takes longer to be read than nobody does, and longer the more is
+//! held of them; work that is made alike for one record is not for forty. So what tells nothing leaves on a beat, ten
+//! milliseconds after its request or twenty: it costs a refused caller that much, and nobody who is answered anything.
+//!
 //! # A permit is a thing
 //!
 //! A [`Permit`](crate::policy::Permit) is made by the decision alone, cannot be copied and is used up by one

@@ -176,6 +176,17 @@ fn a_log_that_was_forked_or_cut_is_found_out() {
     assert!(en(at, &verify("newest.jsonl", "checkpoint-of-one")).ended(1).err().contains("forked"));
     en(at, &verify("newest.jsonl", "checkpoint-before")).ended(0);
     en(at, &verify("growth", "leaf-of-other")).ended(0);
+    // A proof of growth is held against where it grew from, beside it or from before; alone it proves nothing.
+    let grown = en(other, &format!("audit proof oita/{size}..{newest} --json")).ended(0).json();
+    let says_grown = |old: &str| {
+        let told = serde_json::json!({ "old_checkpoint": old, "proof": grown["proof"] });
+        std::fs::write(at.join("grown"), told.to_string()).unwrap();
+        en(at, "audit verify --export grown --key hub.key").code
+    };
+    assert_eq!(says_grown(grown["old_checkpoint"].as_str().unwrap()), 0);
+    assert_eq!(says_grown(&checkpoint_of(&at.join("one.jsonl"))), 1, "of the same size, and another log");
+    assert_eq!(says_grown(&checkpoint_of(&at.join("before.jsonl"))), 1, "of another size");
+    en(at, "audit verify --export growth --key hub.key").ended(65);
     let said = en(at, &verify("new-of-other", "new-of-one")).ended(1).err();
     assert!(said.contains(&format!("leaf {before} of tsunagi/oita is another")), "{said}");
     assert!(en(one, &format!("audit proof oita/{size}..{newest}")).ended(1).err().contains("no checkpoint"));

@@ -14,10 +14,12 @@ use tsunagi_tests::{Pair, TestGateway};
 /// All that a node may do there, as docs/nodes.md says it.
 const RIGHTS: &str = "on >open-sesame ~tsunagi* &tsunagi* -@all +hello +ping +eval +get +set +time +publish +subscribe";
 
-/// What servers over TLS have: a certificate, its key, and the root above it.
+/// What servers over TLS have: a certificate with its key, another as whom they call each other, and the root above both.
 struct Papers {
     certificate: String,
     key: String,
+    caller: String,
+    its_key: String,
     root: String,
 }
 
@@ -26,17 +28,26 @@ impl Papers {
     fn of(hub: &TestGateway) -> Self {
         let now = hub.clock.now().as_second();
         let pair = Pair::of(hub.authority().issue_server(&["127.0.0.1".to_owned()], now, 90).unwrap());
-        let [certificate, key, root] =
-            ["redis.pem", "redis.key", "ca/root.pem"].map(|name| hub.folder.path().join(name).display().to_string());
-        std::fs::write(&certificate, &pair.certificate).unwrap();
-        std::fs::write(&key, &pair.key).unwrap();
-        Self { certificate, key, root }
+        let calls = hub.pair("city-oita");
+        let file = |name: &str, content: &str| {
+            let path = hub.folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            path.display().to_string()
+        };
+        Self {
+            certificate: file("redis.pem", &pair.certificate),
+            key: file("redis.key", &pair.key),
+            caller: file("caller.pem", &calls.certificate),
+            its_key: file("caller.key", &calls.key),
+            root: hub.folder.path().join("ca/root.pem").display().to_string(),
+        }
     }
 
     fn arguments(&self) -> Vec<&str> {
-        let Self { certificate, key, root } = self;
+        let Self { certificate, key, caller, its_key, root } = self;
         let mut arguments = vec!["--port", "0", "--tls-port", "PORT", "--tls-auth-clients", "no"];
         arguments.extend(["--tls-replication", "yes", "--tls-cluster", "yes"]);
+        arguments.extend(["--tls-client-cert-file", caller, "--tls-client-key-file", its_key]);
         arguments.extend(["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-ca-cert-file", root]);
         arguments
     }
@@ -85,8 +96,9 @@ fn cluster(arguments: &[&str], client: &[&str]) -> Option<([RedisServer; 3], Str
     };
     let servers = [start()?, start()?, start()?];
     let names = servers.each_ref().map(|server| format!("127.0.0.1:{}", server.port));
-    let mut made = Command::new("redis-cli");
-    made.args(client).args(["--cluster", "create"]).args(&names).arg("--cluster-yes");
+    // It waits for as long as they do not find each other.
+    let mut made = Command::new("timeout");
+    made.args(["60", "redis-cli"]).args(client).args(["--cluster", "create"]).args(&names).arg("--cluster-yes");
     let made = made.output().expect("redis-cli runs");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
     Some((servers, format!("{},{}", names[0], names[1])))

@@ -201,6 +201,28 @@ fn classes_seen_are_those_of_fields_that_are_there() {
 }
 
 #[test]
+fn whatever_holds_an_individual_number_is_left_out_whatever_it_is() {
+    let number = 123_456_789_018;
+    let text = number.to_string();
+    for value in [
+        Value::Code(text.clone()),
+        Value::Decimal(text.clone()),
+        Value::Integer(number),
+        Value::Text(format!("{} {} {}", &text[..4], &text[4..8], &text[8..])),
+    ] {
+        let mut one = held(1, "vaccination", &[]);
+        #[allow(clippy::disallowed_methods)]
+        let record = Record::assertion(one.record.kind().clone(), BTreeMap::from([(key(LOT), vec![value.clone()])]));
+        one.record = record;
+        let (left, withheld) = disclosure("hospital-2", vec![one]).without_my_numbers(&kind("vaccination"));
+        assert!(left.records().is_empty() && withheld == BTreeSet::from([key(LOT)]), "{value:?}");
+    }
+    let (left, withheld) =
+        disclosure("hospital-2", vec![held(1, "vaccination", &[LOT])]).without_my_numbers(&kind("vaccination"));
+    assert!(left.records().len() == 1 && withheld.is_empty());
+}
+
+#[test]
 fn a_permit_is_for_one_kind_and_one_subject() {
     let join = |of: u8, kind_name: &str, records| {
         Disclosure::new(permit("hospital-2", &subject(of)), &kind(kind_name), records).err()

@@ -65,16 +65,24 @@ pub struct Directive {
 }
 
 impl Directive {
+    /// How far two clocks may be apart, in seconds.
+    pub const CLOCK_SKEW_SECS: i64 = 300;
+
     /// True between giving and expiry, unless it was withdrawn. A withdrawal is an act and no date: it holds for whoever
-    /// knows of it, whatever a clock says that was set back, is slow, or was read before.
+    /// knows of it, whatever a clock says that was set back, is slow, or was read before. So does a denial that begins now.
     pub fn is_in_force(&self, at: Timestamp) -> bool {
-        self.given_at <= at && self.expires_at.is_none_or(|end| at < end) && self.withdrawn_at.is_none()
+        let has_begun = match self.effect {
+            DirectiveEffect::Deny => self.given_at.as_second() <= at.as_second() + Self::CLOCK_SKEW_SECS,
+            DirectiveEffect::Permit => self.given_at <= at,
+        };
+        has_begun && self.expires_at.is_none_or(|end| at < end) && self.withdrawn_at.is_none()
     }
 
-    /// What was known of it at a moment: without a withdrawal that came later. For questions about the past alone.
-    pub fn as_it_stood(mut self, at: Timestamp) -> Self {
+    /// What was known of it at a moment: nothing before it was given, and no withdrawal that came later. For questions
+    /// about the past alone.
+    pub fn as_it_stood(mut self, at: Timestamp) -> Option<Self> {
         self.withdrawn_at = self.withdrawn_at.filter(|end| *end <= at);
-        self
+        (self.given_at <= at).then_some(self)
     }
 
     /// True if it speaks of this recipient, kind and purpose. A purpose that is not stated may be any: a denial

@@ -315,6 +315,15 @@ fn the_reason_says_what_would_have_to_change() {
             ConsentMissing,
             "hospital-consent",
         ),
+        // Slow or read before, a clock does not undo what was denied a moment ago.
+        (
+            Ask {
+                directives: vec![permit(), Directive { given_at: now() + SignedDuration::from_secs(60), ..deny() }],
+                ..hospital()
+            },
+            DirectiveDenies,
+            &denier,
+        ),
         // Set back, a clock does not undo what was withdrawn; what was known then is another question.
         (
             Ask { directives: vec![Directive { withdrawn_at: Some(hours(1)), ..permit() }], ..hospital() },
@@ -323,7 +332,7 @@ fn the_reason_says_what_would_have_to_change() {
         ),
         (
             Ask {
-                directives: vec![Directive { withdrawn_at: Some(hours(1)), ..expired() }.as_it_stood(now())],
+                directives: vec![Directive { withdrawn_at: Some(hours(1)), ..expired() }.as_it_stood(now()).unwrap()],
                 ..hospital()
             },
             ConsentExpired,

@@ -18,11 +18,11 @@ use tsunagi_core::id::{ClassName, ExchangeId, KindName, SubjectKey, TenantId};
 use tsunagi_core::policy::{Effect, Flow, Policy};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_mappings::Tables;
-use tsunagi_store::{Held, Leaf, LeavesOf, Note, Relationship, Storage, StoreError};
+use tsunagi_store::{Held, Leaf, LeavesOf, Note, Storage, StoreError};
 
 use self::words::{Entry, Words};
 use super::answer::{self, Refused};
-use super::app::{bad_parameter, citizen, linked};
+use super::app::{bad_parameter, citizen, is_proxy, linked};
 use super::fhir::query::{number, pairs};
 use crate::gateway::Gateway;
 use crate::pipeline::{Call, SignIn, refusal_of, turned_away};
@@ -69,7 +69,10 @@ pub(super) async fn access_log(
     for (name, value) in pairs(raw.as_deref().unwrap_or("")) {
         match name.as_str() {
             "subject" => only = Some(SubjectKey::parse(&value).map_err(|_| bad_parameter("subject"))?),
-            "after" => after = Some(Place::parse(&value).ok_or_else(|| bad_parameter("after"))?),
+            "after" => {
+                let place = gateway.cursors.read(&call.caller.participant.id, &value);
+                after = Some(place.and_then(|place| Place::parse(&place)).ok_or_else(|| bad_parameter("after"))?);
+            }
             "limit" => {}
             _ => return Err(bad_parameter("?")),
         }
@@ -91,7 +94,8 @@ pub(super) async fn access_log(
             Err(StoreError::Stale) => continue,
             Err(error) => return Err(Refused(refusal_of(error))),
         }
-        let next = page.next.map(|place| place.to_string());
+        let write = |place: Place| gateway.cursors.write(&call.caller.participant.id, &place.to_string());
+        let next = page.next.map(|place| write(place).ok_or(Refused(Refusal::Internal))).transpose()?;
         let link = next.as_ref().map(|next| {
             let subject = only.as_ref().map(|key| format!("&subject={key}")).unwrap_or_default();
             format!("</app/v1/access-log?after={next}&limit={limit}{subject}>; rel=\"next\"")
@@ -132,12 +136,8 @@ pub(super) async fn note_reading(
     Ok(())
 }
 
-fn is_proxy(held: &Held) -> bool {
-    held.link.as_ref().is_none_or(|link| link.relationship == Relationship::Proxy)
-}
-
 /// How far a reader has come in each log that tells of somebody: `TENANT/SUBJECT/INDEX`, joined by commas. Below these
-/// indexes it goes on; a log that is not named has come to its end.
+/// indexes it goes on; a log that is not named has come to its end. It leaves the hub in a [cursor](super::cursor) alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place(BTreeMap<(TenantId, SubjectKey), u64>);
 

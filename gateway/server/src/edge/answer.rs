@@ -40,6 +40,24 @@ impl Surface {
 #[derive(Debug, Clone)]
 pub(super) struct Refused(pub(super) Refusal);
 
+/// Marks an answer that tells nothing, though it is no refusal: a search that finds nobody, a ledger with a line withheld.
+#[derive(Debug, Clone, Copy)]
+struct Nothing;
+
+/// Lets an answer leave as a refusal does, where it tells nothing.
+pub(super) fn if_nothing(mut response: Response<Body>, is_nothing: bool) -> Response<Body> {
+    if is_nothing {
+        response.extensions_mut().insert(Nothing);
+    }
+    response
+}
+
+/// True for the answer that nothing is available, however it is said.
+pub(super) fn tells_nothing(response: &Response<Body>) -> bool {
+    let refusal = response.extensions().get::<Refused>().map(|Refused(refusal)| refusal);
+    matches!(refusal, Some(Refusal::NotAvailable)) || response.extensions().get::<Nothing>().is_some()
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self(refusal)

@@ -164,6 +164,11 @@ pub(super) async fn linked(
     Ok(found)
 }
 
+/// True if whoever signed in is not the person concerned.
+pub(super) fn is_proxy(held: &Held) -> bool {
+    held.link.as_ref().is_none_or(|link| link.relationship == Relationship::Proxy)
+}
+
 fn read_since(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| start_in_japan(text.parse().ok()?))
 }

@@ -16,10 +16,10 @@ use tsunagi_core::id::{ClassName, DirectiveId, KindName, SubjectKey};
 use tsunagi_core::policy::{Acting, Directive, DirectiveEffect, Flow, Purpose, RecipientScope};
 use tsunagi_core::refusal::Refusal;
 use tsunagi_mappings::Tables;
-use tsunagi_store::{Note, Relationship, StoreError};
+use tsunagi_store::{Note, StoreError};
 
 use super::answer::{self, Refused};
-use super::app::{MEDIA_TYPE, bad_parameter, citizen, linked};
+use super::app::{MEDIA_TYPE, bad_parameter, citizen, is_proxy, linked};
 use super::files::require_media_type;
 use super::mailbox::bad_body;
 use crate::clock::start_in_japan;
@@ -89,7 +89,7 @@ pub(super) async fn keep(
             classes: given.classes.clone(),
             purposes: given.purposes.clone(),
             stated_by: call.caller.participant.id.clone(),
-            by_proxy: held.link.as_ref().is_some_and(|link| link.relationship == Relationship::Proxy),
+            by_proxy: is_proxy(&held),
             given_at,
             // What a proxy has said does not outlive its right to say it.
             expires_at: given.expires_at.into_iter().chain(term_ends).min(),
@@ -149,6 +149,7 @@ pub(super) async fn kept(
         event.subject = Some(held.subject.clone());
         event.reason = Some("own_directives".to_owned());
         event.agent.end_user = Some(gateway.pseudonyms.of(sign_in));
+        event.agent.proxy = is_proxy(&held);
         let rests_on = vec![(held.subject.clone(), held.version)];
         gateway.store.note(&tenant, Note { events: vec![event], rests_on, directive: None }).await?;
         list.extend(held.directives);
@@ -174,6 +175,7 @@ pub(super) async fn withdraw_consent(
         event.subject = Some(held.subject.clone());
         event.directive = Some(id.clone());
         event.agent.end_user = Some(gateway.pseudonyms.of(&sign_in));
+        event.agent.proxy = is_proxy(&held);
         let withdrawn = gateway.store.withdraw_directive(&tenant, &held.subject, &id, call.at, event).await;
         match withdrawn {
             Ok(_) => {

@@ -28,6 +28,9 @@ use crate::telemetry;
 /// The most header fields of a request.
 pub(super) const MAX_HEADERS: usize = 64;
 
+/// Answers that tell nothing leave at multiples of this after their request: longer than nearly any of them takes.
+const BEAT: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Marks an answer after which the connection ends. Whoever may not act gets one refusal, and one leaf, for each
 /// handshake.
 #[derive(Debug, Clone, Copy)]
@@ -145,13 +148,21 @@ async fn serve(
         let bytes = body::read(incoming, limit, edge.body_timeout, pace(gateway), &mut share).await?;
         Request::from_parts(head, Body::from(bytes))
     };
+    // It is asked when it was read to its end: what was said meanwhile holds for it.
+    let mut call = call;
+    call.at = gateway.clock.now();
+    call.today = crate::clock::date_in_japan(call.at);
     let mut request = request;
     request.extensions_mut().insert(Arc::new(call));
 
     // Detached: from here on the work is finished even if the client goes away, so that what it did is known.
     let work = Detached::new(async move {
+        let began = tokio::time::Instant::now();
         let response = router.oneshot(request).await;
         drop(share);
+        if response.as_ref().is_ok_and(answer::tells_nothing) {
+            on_the_beat(began).await;
+        }
         // The place is given back when the answer is sent; work that goes on after its caller has gone holds it too.
         response.map(|mut response| {
             response.extensions_mut().insert(place);
@@ -179,6 +190,14 @@ async fn serve(
         }
         None => Ok(response),
     }
+}
+
+/// Waits for the next beat. How long it took to find nothing would tell what was found: the more somebody has, the longer.
+/// It counts from when the whole request is there, so that nobody chooses where a beat falls.
+async fn on_the_beat(began: tokio::time::Instant) {
+    let passed = began.elapsed().as_nanos() / BEAT.as_nanos() + 1;
+    let beats = u32::try_from(passed).unwrap_or(u32::MAX);
+    tokio::time::sleep_until(began + BEAT.saturating_mul(beats)).await;
 }
 
 fn pace(gateway: &Gateway) -> body::Pace {

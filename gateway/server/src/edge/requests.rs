@@ -26,7 +26,7 @@ use super::mailbox::bad_body;
 use crate::gateway::Gateway;
 use crate::pipeline::Call;
 use crate::pipeline::lookup::Part;
-use crate::pipeline::request::{CrossRequest, LedgerLine, request as ask};
+use crate::pipeline::request::{CrossRequest, LedgerLine, LedgerOutcome, request as ask};
 
 /// The most tenants one request may name.
 const MOST_TENANTS: usize = 20;
@@ -162,8 +162,9 @@ pub(super) async fn request(
     let answered = ask(&gateway, &call, &asked).await?;
     let leaves = answer::leaves_of(&answered.parts);
     let records = answered.parts.into_iter().map(Answered::of).collect::<Result<Vec<_>, _>>()?;
+    let is_withheld = answered.ledger.iter().any(|line| line.outcome == LedgerOutcome::Withheld);
     let answer = Answer { exchange: call.exchange.clone(), ledger: answered.ledger, records };
     let mut response = answer::json(StatusCode::OK, "application/json; charset=utf-8", &answer);
     answer::tell_leaves(&mut response, leaves);
-    Ok(response)
+    Ok(answer::if_nothing(response, is_withheld))
 }

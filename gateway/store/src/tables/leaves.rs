@@ -4,7 +4,7 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::merkle::{Frontier, leaf_hash};
 
 use super::Tables;
-use super::convert::{nanos, to_json};
+use super::convert::nanos;
 use crate::command::Checkpoint;
 use crate::error::StoreError;
 use crate::keys::{Hash, TenantKeys};
@@ -45,9 +45,17 @@ pub(crate) struct LeafContent {
 }
 
 impl LeafContent {
-    /// The leaf of an event.
+    /// The leaf of an event, beginning with a number that nobody guesses: whoever is given its hash in a proof must not be
+    /// able to try out what it says.
     pub(crate) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
-        let bytes = to_json(event)?;
+        let mut salt = [0; 16];
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| StoreError::Unavailable("there is no randomness".to_owned()))?;
+        let start = format!("{{\"salt\":\"{}\"", hex::encode(salt));
+        let mut bytes = Vec::with_capacity(1024);
+        bytes.extend_from_slice(start.as_bytes());
+        serde_json::to_writer(&mut bytes, event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        // The event's members go on in the object that the salt has begun.
+        bytes[start.len()] = b',';
         Ok(Self { hash: leaf_hash(&bytes), bytes, at: nanos(event.at) })
     }
 }

@@ -61,10 +61,10 @@ pub(super) enum Evidence {
     Checkpoint(String),
     /// A log, or a part of it: to be read line by line.
     Export(ExportHead, PathBuf),
-    /// That a log grew.
-    Growth(Growth),
-    /// Leaves, each with its checkpoint.
-    Leaves(Vec<Told>),
+    /// That a log grew, and from which checkpoint on where that is beside it.
+    Growth(Growth, Option<String>),
+    /// Leaves, each with its checkpoint, and how many others there are without a proof.
+    Leaves(Vec<Told>, u64),
 }
 
 /// A leaf that somebody was told of.
@@ -85,10 +85,10 @@ impl Evidence {
         }
         let text = read_text(path)?;
         if let Ok(proof) = InclusionProof::parse(&text) {
-            return Ok(Self::Leaves(vec![Told { leaf: proof.index.to_string(), proof: Some(proof) }]));
+            return Ok(Self::Leaves(vec![Told { leaf: proof.index.to_string(), proof: Some(proof) }], 0));
         }
         if let Ok(growth) = Growth::parse(&text) {
-            return Ok(Self::Growth(growth));
+            return Ok(Self::Growth(growth, None));
         }
         if let Ok(json) = serde_json::from_str::<Value>(&text) {
             return receipt(&json)
@@ -108,8 +108,9 @@ impl Evidence {
 
 /// The proofs in a receipt, in an access log, or in what `audit proof --json` prints.
 fn receipt(json: &Value) -> Option<Evidence> {
-    if let Some(growth) = json.get("old_checkpoint").and_then(|_| json.get("proof")?.as_str()) {
-        return Growth::parse(growth).ok().map(Evidence::Growth);
+    let text = |name: &str| json.get(name).and_then(Value::as_str);
+    if let (Some(old), Some(growth)) = (text("old_checkpoint"), text("proof")) {
+        return Growth::parse(growth).ok().map(|growth| Evidence::Growth(growth, Some(old.to_owned())));
     }
     let of = |name: &str| json.get(name).and_then(Value::as_array).into_iter().flatten();
     let told_with = of("rows").chain(of("deliveries")).filter_map(|one| one.get("audit"));
@@ -119,12 +120,13 @@ fn receipt(json: &Value) -> Option<Evidence> {
         entries.iter().map(|audit| format!("{:?}/{:?}", audit.get("origin"), audit.get("leaf"))).collect();
     let is_twice = places.len() < entries.len();
     let audits = told_with.chain(entries.iter().copied()).chain(of("disclosures")).chain([json]);
-    let sealed = audits.filter(|audit| audit.get("proof").is_some() || audit.is_null());
-    let mut told: Vec<Told> = sealed.map(told).collect();
+    let (sealed, others): (Vec<_>, Vec<_>) = audits.partition(|audit| audit.get("proof").is_some() || audit.is_null());
+    let unproved = others.iter().filter(|audit| audit.get("leaf").is_some()).count() as u64;
+    let mut told: Vec<Told> = sealed.into_iter().map(told).collect();
     if is_twice {
         told.push(Told { leaf: "?".to_owned(), proof: None });
     }
-    (!told.is_empty()).then_some(Evidence::Leaves(told))
+    (!told.is_empty()).then_some(Evidence::Leaves(told, unproved))
 }
 
 /// One leaf of a receipt: what is told of it in words has to be what its proof has.

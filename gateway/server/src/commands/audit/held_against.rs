@@ -62,7 +62,7 @@ fn grown(
     (before, held, old): (&Evidence, &Found, &SignedHead),
 ) -> Result<(), CommandFault> {
     match (newer, &found.export) {
-        (Evidence::Growth(growth), _) if growth.old == old.size => match growth.holds(&old.root, new) {
+        (Evidence::Growth(growth, _), _) if growth.old == old.size => match growth.holds(&old.root, new) {
             true => Ok(()),
             false => Err(forked(output, old, "", None)),
         },
@@ -71,7 +71,7 @@ fn grown(
             if root == old.root { Ok(()) } else { Err(forked(output, old, "", first_difference(newer, before)?)) }
         }
         // Leaves that both tell of are the same in both: that much of the log has stayed.
-        (Evidence::Leaves(_), _)
+        (Evidence::Leaves(..), _)
             if !held.leaves.is_empty() && held.leaves.iter().all(|leaf| found.leaves.contains(leaf)) =>
         {
             Ok(())

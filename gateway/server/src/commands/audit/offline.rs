@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub leaves: Vec<(String, u64, Hash)>,
     /// How many leaves that is; those of an export are counted, not kept.
     pub count: u64,
+    /// How many leaves are told of without a proof: of what is said there nothing was found to be true.
+    pub unproved: u64,
     /// What an export says of its leaves.
     pub export: Option<Exported>,
 }
@@ -37,6 +39,7 @@ pub(super) struct Exported {
 struct Shown {
     verified: bool,
     leaves: u64,
+    not_proved: u64,
     checkpoints: Vec<ShownHead>,
 }
 
@@ -57,6 +60,12 @@ pub(super) fn run(output: &Output, file: &Path, key_file: &Path, earlier: Option
         ))
     })?;
     let evidence = Evidence::read(file)?;
+    if matches!(evidence, Evidence::Growth(_, None)) && earlier.is_none() {
+        return Err(CommandFault::Refused(output.say(
+            "成長の証明は、--earlier で以前の検査点を指定して初めて検証できます",
+            "a proof of growth proves nothing alone: give what is held from before as --earlier",
+        )));
+    }
     let found = verify(output, &verifier, &evidence)?;
     if let Some(earlier) = earlier {
         let before = Evidence::read(earlier)?;
@@ -68,7 +77,8 @@ pub(super) fn run(output: &Output, file: &Path, key_file: &Path, earlier: Option
         size: head.size,
         root: hex::encode(head.root),
     });
-    let shown = Shown { verified: true, leaves: found.count, checkpoints: heads.collect() };
+    let (leaves, not_proved) = (found.count, found.unproved);
+    let shown = Shown { verified: true, leaves, not_proved, checkpoints: heads.collect() };
     output.print(&shown, |shown| {
         let lines = shown.checkpoints.iter().map(|head| {
             let ShownHead { origin, size, .. } = head;
@@ -76,7 +86,9 @@ pub(super) fn run(output: &Output, file: &Path, key_file: &Path, earlier: Option
         });
         let count = shown.leaves;
         let words = output.say(&format!("検証済 葉 {count}"), &format!("verified, leaves: {count}"));
-        lines.chain([words]).collect::<Vec<_>>().join("\n")
+        let others = shown.not_proved;
+        let unproved = output.say(&format!("証明なし {others}"), &format!("not proved: {others}"));
+        lines.chain([words]).chain((others > 0).then_some(unproved)).collect::<Vec<_>>().join("\n")
     })
 }
 
@@ -84,10 +96,24 @@ pub(super) fn run(output: &Output, file: &Path, key_file: &Path, earlier: Option
 pub(super) fn verify(output: &Output, verifier: &Verifier, evidence: &Evidence) -> Result<Found, CommandFault> {
     match evidence {
         Evidence::Checkpoint(note) => Ok(Found::of(open(output, verifier, note)?)),
-        Evidence::Growth(growth) => Ok(Found::of(open(output, verifier, &growth.checkpoint)?)),
+        Evidence::Growth(growth, old) => {
+            let new = open(output, verifier, &growth.checkpoint)?;
+            if let Some(old) = old {
+                let old = open(output, verifier, old)?;
+                if old.origin != new.origin || old.size != growth.old || !growth.holds(&old.root, &new) {
+                    let (ja, en) = (
+                        "2つの検査点の間の成長を証明していません",
+                        "this does not prove that the one log grew to the other",
+                    );
+                    return Err(failed(output, ja, en));
+                }
+            }
+            Ok(Found::of(new))
+        }
         Evidence::Export(head, path) => exported(output, verifier, head, path),
-        Evidence::Leaves(told) => {
-            let mut found = Found { heads: Vec::new(), leaves: Vec::new(), count: 0, export: None };
+        Evidence::Leaves(told, unproved) => {
+            let mut found =
+                Found { heads: Vec::new(), leaves: Vec::new(), count: 0, unproved: *unproved, export: None };
             for one in told {
                 let proof = one.proof.as_ref().ok_or_else(|| wrong_leaf(output, &one.leaf))?;
                 let head = open(output, verifier, &proof.checkpoint)?;
@@ -105,7 +131,7 @@ pub(super) fn verify(output: &Output, verifier: &Verifier, evidence: &Evidence) 
 
 impl Found {
     fn of(head: SignedHead) -> Self {
-        Self { heads: vec![head], leaves: Vec::new(), count: 0, export: None }
+        Self { heads: vec![head], leaves: Vec::new(), count: 0, unproved: 0, export: None }
     }
 }
 
@@ -144,7 +170,7 @@ fn exported(output: &Output, verifier: &Verifier, head: &ExportHead, path: &Path
         return Err(removed(output, next));
     }
     let export = Some(Exported { from: head.from, to: head.to });
-    Ok(Found { heads: vec![signed], leaves: Vec::new(), count: head.to - head.from, export })
+    Ok(Found { heads: vec![signed], leaves: Vec::new(), count: head.to - head.from, unproved: 0, export })
 }
 
 /// True if the leaf is somewhere in the file.

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, asked: &Asked) -> Result<(), CommandF
         (Role::App, false) => Acting::Subject,
         _ => Acting::Organization,
     };
-    let directives: Vec<_> = held.directives.iter().map(|directive| directive.clone().as_it_stood(at)).collect();
+    let directives: Vec<_> = held.directives.iter().filter_map(|directive| directive.clone().as_it_stood(at)).collect();
     let question = Question {
         flow,
         tenant: &asked.tenant,

@@ -202,7 +202,7 @@ async fn again(
     let today = date_in_japan(event.at);
     let acting = inputs.acting(today);
     let recipient = Recipient { participant: participant.clone(), role: inputs.role };
-    let stood = held.directives.iter().map(|directive| directive.clone().as_it_stood(event.at));
+    let stood = held.directives.iter().filter_map(|directive| directive.clone().as_it_stood(event.at));
     let directives: Vec<_> = stood.collect();
     let by = |tables: &Tables| {
         let kind = tables.kind(kind)?;

@@ -26,9 +26,6 @@ use crate::gateway::Gateway;
 use crate::pipeline::lookup::{channels, tenants};
 use crate::pipeline::{Call, refusal_of, repeated_directive, turned_away};
 
-/// How far ahead of ours a desk's clock may be.
-const CLOCK_SKEW_SECS: i64 = 300;
-
 /// A directive whose subject is not known yet.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
@@ -47,7 +44,7 @@ impl Statement {
 pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[KindName]) -> Result<Statement, Refusal> {
     let form = form::read(consent)?;
     let given_at = form::moment(consent.get("dateTime")).ok_or_else(|| bad("Consent.dateTime"))?;
-    if given_at.as_second() > call.at.as_second() + CLOCK_SKEW_SECS {
+    if given_at.as_second() > call.at.as_second() + Directive::CLOCK_SKEW_SECS {
         return Err(bad("Consent.dateTime"));
     }
     let own = RecipientScope::Participant(call.caller.participant.id.clone());
@@ -83,7 +80,7 @@ pub(super) fn read(gateway: &Gateway, call: &Call, consent: &Value, kinds: &[Kin
             stated_by: call.caller.participant.id.clone(),
             by_proxy: false,
             // A desk's clock that runs a little ahead does not make its consent wait.
-            given_at: if begins_at.as_second() <= call.at.as_second() + CLOCK_SKEW_SECS {
+            given_at: if begins_at.as_second() <= call.at.as_second() + Directive::CLOCK_SKEW_SECS {
                 begins_at.min(call.at)
             } else {
                 begins_at
@@ -213,11 +210,12 @@ pub(in crate::edge) async fn search(
         Role::Municipality | Role::Operator => return Err(Refused(Refusal::NotPermitted)),
     };
     let entries: Vec<Value> = entries.into_iter().map(|consent| json!({ "resource": consent })).collect();
+    let is_nothing = entries.is_empty();
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": entries.len() });
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {
         members.insert("entry".to_owned(), Value::Array(entries));
     }
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle))
+    Ok(answer::if_nothing(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle), is_nothing))
 }
 
 /// The directives that this hospital itself handed in, once the leaves are on disk.

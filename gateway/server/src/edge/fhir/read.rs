@@ -70,7 +70,7 @@ pub(in crate::edge) async fn search(
     let found = join(parts)?;
     let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &found);
     answer::tell_leaves(&mut response, leaves);
-    Ok(response)
+    Ok(answer::if_nothing(response, found.total == 0))
 }
 
 /// Reads one record.

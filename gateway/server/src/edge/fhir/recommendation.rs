@@ -66,14 +66,15 @@ pub(in crate::edge) async fn search(
         .filter_map(|part| writer.resource(part))
         .map(|resource| json!({ "resource": resource, "search": { "mode": "match" } }))
         .collect();
-    let leaves = if entries.is_empty() { None } else { answer::leaves_of(&parts) };
+    let is_nothing = entries.is_empty();
+    let leaves = if is_nothing { None } else { answer::leaves_of(&parts) };
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "total": entries.len() });
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {
         members.insert("entry".to_owned(), Value::Array(entries));
     }
     let mut response = answer::json(StatusCode::OK, MEDIA_TYPE, &bundle);
     answer::tell_leaves(&mut response, leaves);
-    Ok(response)
+    Ok(answer::if_nothing(response, is_nothing))
 }
 
 /// What is asked.

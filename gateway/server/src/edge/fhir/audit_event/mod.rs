@@ -151,8 +151,9 @@ fn bundle(gateway: &Gateway, call: &Call, search: &Search, page: Page) -> Result
     let mut bundle = json!({ "resourceType": "Bundle", "type": "searchset", "link": links });
     let entries = page.resources.into_iter().map(|event| json!({ "resource": event, "search": { "mode": "match" } }));
     let entries: Vec<Value> = entries.collect();
+    let is_nothing = entries.is_empty();
     if let (false, Some(members)) = (entries.is_empty(), bundle.as_object_mut()) {
         members.insert("entry".to_owned(), Value::Array(entries));
     }
-    Ok(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle))
+    Ok(answer::if_nothing(answer::json(StatusCode::OK, MEDIA_TYPE, &bundle), is_nothing))
 }
