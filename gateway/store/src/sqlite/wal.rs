@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
@@ -161,15 +161,20 @@ fn checkpoint(conn: &Connection, statement: &str) -> Result<bool, StoreError> {
 
 /// Writes everything back and cuts the log off. False if somebody else goes on reading from it.
 pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
-    // Readers are waited for by SQLite, the thread that copies is not.
-    let ends = Instant::now() + COPIER_TAKES;
-    while checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")? {
-        if Instant::now() > ends {
-            return Ok(false);
+    conn.busy_timeout(READERS_TAKE)?;
+    let mut tries = 0..TRIES;
+    let is_empty = loop {
+        if !checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")? {
+            break true;
         }
+        if tries.next().is_none() {
+            break false;
+        }
+        // Readers are waited for by SQLite, the thread that copies is not.
         std::thread::sleep(READERS_TAKE);
-    }
-    Ok(true)
+    };
+    conn.busy_timeout(BUSY)?;
+    Ok(is_empty)
 }
 
 /// A page that every transaction changes goes from the log into the database once for all of these. What is committed while
@@ -179,5 +184,5 @@ const MOST_PAGES: u64 = 4000;
 const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.
 const READERS_TAKE: Duration = Duration::from_millis(3);
-/// How long the copy of a whole log is waited for.
-const COPIER_TAKES: Duration = Duration::from_secs(1);
+/// How often it is tried to empty the log, for two seconds at most: longer than a copy of all of it takes.
+const TRIES: usize = 300;
