@@ -171,7 +171,7 @@ pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
             break false;
         }
         // Readers are waited for by SQLite, the thread that copies is not.
-        std::thread::sleep(READERS_TAKE);
+        std::thread::park_timeout(READERS_TAKE);
     };
     conn.busy_timeout(BUSY)?;
     Ok(is_empty)

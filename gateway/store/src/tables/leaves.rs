@@ -4,7 +4,7 @@ use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::merkle::{Frontier, leaf_hash};
 
 use super::Tables;
-use super::convert::nanos;
+use super::convert::{nanos, to_json};
 use crate::command::Checkpoint;
 use crate::error::StoreError;
 use crate::keys::{Hash, TenantKeys};
@@ -50,12 +50,10 @@ impl LeafContent {
     pub(crate) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| StoreError::Unavailable("there is no randomness".to_owned()))?;
-        let start = format!("{{\"salt\":\"{}\"", hex::encode(salt));
-        let mut bytes = Vec::with_capacity(1024);
-        bytes.extend_from_slice(start.as_bytes());
-        serde_json::to_writer(&mut bytes, event).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let json = to_json(event)?;
+        let mut bytes = format!("{{\"salt\":\"{}\",", hex::encode(salt)).into_bytes();
         // The event's members go on in the object that the salt has begun.
-        bytes[start.len()] = b',';
+        bytes.extend_from_slice(json.get(1..).unwrap_or_default());
         Ok(Self { hash: leaf_hash(&bytes), bytes, at: nanos(event.at) })
     }
 }
