@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::Method;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tsunagi_core::audit::Action;
 use tsunagi_gateway::sealing::seal_all;
@@ -232,7 +232,8 @@ async fn page_by_page_it_is_the_same_log_of_all_her_children() {
         home.link("recipient", &person.joined(), "mother", "proxy").await.expect(201);
         home.read("mother", "").await.expect(404);
     }
-    let key = |entry: &Value| (entry["at"].to_string(), entry["subject"].to_string(), entry["audit"]["leaf"].as_u64());
+    let at = |entry: &Value| entry["at"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let key = |entry: &Value| (at(entry), entry["subject"].to_string(), entry["audit"]["leaf"].as_u64());
     let whole: Vec<_> = entries(log(&home, "mother", "?limit=200").await).iter().map(key).collect();
     assert!(whole.len() > 9, "{whole:?}");
     assert!(whole.iter().map(|(at, ..)| at).rev().is_sorted());

@@ -1,10 +1,12 @@
 //! Leaves of an audit log, and its length.
 
+use std::io::Write;
+
 use tsunagi_core::audit::AuditEvent;
 use tsunagi_core::merkle::{Frontier, leaf_hash};
 
 use super::Tables;
-use super::convert::{nanos, to_json};
+use super::convert::nanos;
 use crate::command::Checkpoint;
 use crate::error::StoreError;
 use crate::keys::{Hash, TenantKeys};
@@ -50,12 +52,23 @@ impl LeafContent {
     pub(crate) fn of(event: &AuditEvent) -> Result<Self, StoreError> {
         let mut salt = [0; 16];
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| StoreError::Unavailable("there is no randomness".to_owned()))?;
-        let json = to_json(event)?;
-        let mut bytes = format!("{{\"salt\":\"{}\",", hex::encode(salt)).into_bytes();
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        write!(bytes, r#"{{"salt":"{:032x}""#, u128::from_ne_bytes(salt)).map_err(unwritable)?;
+        let salted = bytes.len();
+        serde_json::to_writer(&mut bytes, event).map_err(unwritable)?;
         // The event's members go on in the object that the salt has begun.
-        bytes.extend_from_slice(json.get(1..).unwrap_or_default());
+        if let Some(brace) = bytes.get_mut(salted) {
+            *brace = b',';
+        }
         Ok(Self { hash: leaf_hash(&bytes), bytes, at: nanos(event.at) })
     }
+}
+
+/// What nearly every leaf finds room in.
+const USUAL_BYTES: usize = 1024;
+
+fn unwritable<E>(_: E) -> StoreError {
+    StoreError::Corrupt("this event must not be stored".to_owned())
 }
 
 /// Appends to one tenant's log. The length is kept once, by [`Leaves::close`]: a command that forgets it leaves a log
