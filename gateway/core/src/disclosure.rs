@@ -92,7 +92,7 @@ impl Disclosure {
     /// here may not collect it (番号法20条), whatever somebody wrote into a remark. Identifiers whose form is checked are
     /// what they are.
     pub fn without_my_numbers(mut self, kind: &Kind) -> (Self, BTreeSet<FieldKey>) {
-        let is_free = |key: &FieldKey| {
+        let is_unchecked = |key: &FieldKey| {
             kind.field(key).is_some_and(|field| {
                 let is_checked = |rule: &IdentifierRule| rule.digits_only || rule.check_digit.is_some();
                 !field.identifier.as_ref().is_some_and(is_checked)
@@ -100,6 +100,7 @@ impl Disclosure {
         };
         let holds = |value: &Value| match value {
             Value::Code(text) | Value::Decimal(text) | Value::Text(text) => my_number::stands_in(text),
+            // As an integer it may have lost the zero that one in ten begins with.
             Value::Integer(number) => *number > 9_999_999_999 && my_number::stands_in(&format!("{number:012}")),
             Value::Bool(_) | Value::Date(_) | Value::DateTime(_) | Value::MyNumber(_) => false,
         };
@@ -107,7 +108,7 @@ impl Disclosure {
         for held in &mut self.records {
             let fields = held.record.fields().iter();
             let found: Vec<FieldKey> = fields
-                .filter(|(key, values)| is_free(key) && values.iter().any(holds))
+                .filter(|(key, values)| is_unchecked(key) && values.iter().any(holds))
                 .map(|(key, _)| key.clone())
                 .collect();
             held.record.retain(|key| !found.contains(key));

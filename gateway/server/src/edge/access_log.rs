@@ -95,7 +95,7 @@ pub(super) async fn access_log(
             Err(error) => return Err(Refused(refusal_of(error))),
         }
         let write = |place: Place| gateway.cursors.write(&call.caller.participant.id, &place.to_string());
-        let next = page.next.map(|place| write(place).ok_or(Refused(Refusal::Internal))).transpose()?;
+        let next = page.next.map(write).transpose()?;
         let link = next.as_ref().map(|next| {
             let subject = only.as_ref().map(|key| format!("&subject={key}")).unwrap_or_default();
             format!("</app/v1/access-log?after={next}&limit={limit}{subject}>; rel=\"next\"")

@@ -7,6 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tsunagi_core::id::ParticipantId;
+use tsunagi_core::refusal::Refusal;
 use tsunagi_core::sensitive::Sensitive;
 
 /// Texts are filled up to a multiple of this, so that their length tells neither how far one has come nor in how many
@@ -30,7 +31,11 @@ impl Cursors {
     }
 
     /// A text as a cursor. The same text makes the same cursor: its nonce is made from it, and no other text has it.
-    pub(super) fn write(&self, whose: &ParticipantId, text: &str) -> Option<String> {
+    pub(super) fn write(&self, whose: &ParticipantId, text: &str) -> Result<String, Refusal> {
+        self.seal(whose, text).ok_or(Refusal::Internal)
+    }
+
+    fn seal(&self, whose: &ParticipantId, text: &str) -> Option<String> {
         let mut body = text.as_bytes().to_vec();
         body.resize(body.len().next_multiple_of(LENGTH), b' ');
         let tag = hmac::sign(&self.nonce, &[whose.as_str().as_bytes(), b"\n", &body].concat());

@@ -121,7 +121,7 @@ async fn serve(
         let (ja, en) = ("ヘッダーが多すぎます", "there are too many header fields");
         return Err(Refusal::Malformed(tsunagi_core::fault::Bilingual::new(ja, en)));
     }
-    let call = call(gateway, caller, exchange.clone(), &head.headers)?;
+    let mut call = call(gateway, caller, exchange.clone(), &head.headers)?;
     body::require_plain(&head.headers)?;
 
     // Nothing here answers HEAD: some GETs take a lease or write a leaf, and HEAD must do neither.
@@ -149,7 +149,6 @@ async fn serve(
         Request::from_parts(head, Body::from(bytes))
     };
     // It is asked when it was read to its end: what was said meanwhile holds for it.
-    let mut call = call;
     call.at = gateway.clock.now();
     call.today = crate::clock::date_in_japan(call.at);
     let mut request = request;

@@ -11,7 +11,8 @@ use crate::tables::count;
 
 /// See [`crate::StoreAdmin::add_coverage`].
 pub(super) async fn add(tx: &Tx, day: Date, coverage: &Coverage) -> Result<(), StoreError> {
-    // One node at a time, so that two of them never wait for each other's lines.
+    // One node at a time, so that two of them never wait for each other's lines: by a row that is always there, for not
+    // every server locks a whole table.
     tx.one("SELECT version FROM registry_version WHERE sole = 1 FOR UPDATE", &[]).await?;
     for (gap, rows) in coverage.iter() {
         if !grow(tx, day, gap, rows).await? {

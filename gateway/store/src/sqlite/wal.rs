@@ -162,19 +162,21 @@ fn checkpoint(conn: &Connection, statement: &str) -> Result<bool, StoreError> {
 /// Writes everything back and cuts the log off. False if somebody else goes on reading from it.
 pub(super) fn empty(conn: &Connection) -> Result<bool, StoreError> {
     conn.busy_timeout(READERS_TAKE)?;
-    let mut tries = 0..TRIES;
-    let is_empty = loop {
+    let is_empty = try_to_empty(conn);
+    // The connection goes on writing, whatever came of it.
+    conn.busy_timeout(BUSY)?;
+    is_empty
+}
+
+fn try_to_empty(conn: &Connection) -> Result<bool, StoreError> {
+    for _ in 0..TRIES {
         if !checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)")? {
-            break true;
-        }
-        if tries.next().is_none() {
-            break false;
+            return Ok(true);
         }
         // Readers are waited for by SQLite, the thread that copies is not.
         std::thread::park_timeout(READERS_TAKE);
-    };
-    conn.busy_timeout(BUSY)?;
-    Ok(is_empty)
+    }
+    Ok(false)
 }
 
 /// A page that every transaction changes goes from the log into the database once for all of these. What is committed while

@@ -141,7 +141,7 @@ async fn read(gateway: &Gateway, call: &Call, search: &Search, logs: Vec<Log>) -
 fn bundle(gateway: &Gateway, call: &Call, search: &Search, page: Page) -> Result<Response<Body>, Refused> {
     let address = |place: Option<&Place>| {
         let write = |place| gateway.cursors.write(&call.caller.participant.id, &search.at(place));
-        let cursor = place.map(|place| write(place).ok_or(Refused(Refusal::Internal))).transpose()?;
+        let cursor = place.map(write).transpose()?;
         Ok::<_, Refused>(search.url(cursor.as_deref()))
     };
     let mut links = vec![json!({ "relation": "self", "url": address(search.after.as_ref())? })];
