@@ -134,6 +134,7 @@ def goals(results):
         ("memory at the peak of eligibility, MiB", results.figure("peak.eligibility.top"), ".0f", False, None),
         ("memory at the peak of submit, MiB", results.figure("peak.submit.top"), ".0f", False, None),
         ("start to ready, ms", results.figure("start"), ".0f", False, 300),
+        ("the same after kill -9, ms", results.figure("start.killed"), ".0f", False, None),
     ]
 
 

@@ -136,7 +136,8 @@ impl Disclosure {
     /// The classes that the disclosed fields really have.
     pub fn classes_seen(&self, kind: &Kind) -> BTreeSet<ClassName> {
         let fields = self.records.iter().flat_map(|held| held.record.fields().keys());
-        fields.filter_map(|key| kind.field(key)).map(|field| field.class.clone()).collect()
+        let seen: BTreeSet<&ClassName> = fields.filter_map(|key| kind.field(key)).map(|field| &field.class).collect();
+        seen.into_iter().cloned().collect()
     }
 
     /// Lets a call or an answer pass if it goes to the permits' recipient and carries exactly what they disclose.

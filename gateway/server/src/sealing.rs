@@ -105,11 +105,8 @@ pub async fn seal_all(gateway: &Gateway) -> Pass {
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
     let mut pass = Pass::All;
-    for tenant in tenants {
-        if let Err(error) = index(gateway, &tenant).await {
-            tracing::error!(%tenant, %error, "leaves could not be indexed");
-        }
-        match seal(gateway, &tenant).await {
+    for tenant in &tenants {
+        match seal(gateway, tenant).await {
             Ok(true) => {}
             Ok(false) => pass = pass.max(Pass::Behind),
             Err(error) => {
@@ -120,6 +117,11 @@ pub async fn seal_all(gateway: &Gateway) -> Pass {
     }
     if pass == Pass::All {
         gateway.sealing.all_sealed_since(began);
+    }
+    for tenant in &tenants {
+        if let Err(error) = index(gateway, tenant).await {
+            tracing::error!(%tenant, %error, "leaves could not be indexed");
+        }
     }
     pass
 }

@@ -327,6 +327,10 @@ fn decide_class(
 
 /// The fields of a class that the caller names.
 fn named_of(question: &Question<'_>, class: &ClassName) -> BTreeSet<FieldKey> {
+    // Nearly nobody names any.
+    if question.named_items.is_empty() {
+        return BTreeSet::new();
+    }
     let of_class = question.kind.fields.iter().filter(|field| field.class == *class).map(|field| &field.key);
     of_class.filter(|key| question.named_items.contains(*key)).cloned().collect()
 }

@@ -1,7 +1,7 @@
 //! One connection, from its handshake to its end.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(super) fn refused(reason: &'static str) {
 }
 
 /// The handshake; `None` where it came to nothing.
-async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace) -> Option<TlsStream<TcpStream>> {
+async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace) -> Option<Box<TlsStream<TcpStream>>> {
     let outcome = |word: &'static str| metrics::counter!("tsunagi_handshakes_total", "outcome" => word).increment(1);
     let failed = |outcome_word, reason: &'static str| {
         outcome(outcome_word);
@@ -59,7 +59,7 @@ async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace
         done = handshake => match done {
             Ok(Ok(stream)) => {
                 outcome("done");
-                Some(stream)
+                Some(Box::new(stream))
             }
             Ok(Err(error)) => {
                 let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -79,6 +79,9 @@ async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace
 }
 
 /// Serves a connection until it ends, or `stopping` says so and its open requests are answered.
+///
+/// What is large stands in boxes of its own, so that it takes room while it is needed and not for as long as a connection is
+/// open: the handshake, a request under way, and the stream, of which the future would else have a place for each move.
 pub(super) async fn serve(
     gateway: Arc<Gateway>,
     router: Router,
@@ -90,7 +93,7 @@ pub(super) async fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
-    let Some(stream) = shake_hands(&gateway, stream, handshake).await else { return };
+    let Some(stream) = Box::pin(shake_hands(&gateway, stream, handshake)).await else { return };
     let Ok(_place): Result<OwnedSemaphorePermit, _> = gateway.places.clone().try_acquire_owned() else {
         return refused("all");
     };
@@ -116,14 +119,14 @@ pub(super) async fn serve(
         service_fn(move |request: hyper::Request<Incoming>| {
             let (gateway, router, peer) = (gateway.clone(), router.clone(), peer.clone());
             let open = activity.begin();
-            async move {
+            Box::pin(async move {
                 let mut answer = handle(gateway, router, peer, request).await;
                 if answer.extensions().get::<LastAnswer>().is_some() {
                     open.is_last();
                 }
                 let place = answer.extensions_mut().remove::<Arc<Place>>();
                 Ok::<_, Infallible>(answer.map(|body| open.over(body, place)))
-            }
+            })
         })
     };
     let stream = Watched::new(stream, activity.clone());
@@ -139,15 +142,15 @@ pub(super) async fn serve(
             .max_send_buf_size(MAX_SEND_BYTES)
             .keep_alive_interval(patience.head)
             .keep_alive_timeout(PING_TIMEOUT);
-        let serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        watch_over(serving, |serving| serving.graceful_shutdown(), &activity, patience, stopping).await;
+        let mut serving = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
+        watch_over(serving.as_mut(), |serving| serving.graceful_shutdown(), &activity, patience, stopping).await;
     } else {
         let mut builder = http1::Builder::new();
         // Slow heads and idle connections are seen to by `Activity`, which tells the two apart.
         builder.header_read_timeout(None).max_buf_size(MAX_HEAD_BYTES).max_headers(MAX_HEADERS);
         let framed = Framed::new(stream, MAX_HEAD_BYTES, activity.clone());
-        let serving = pin!(builder.serve_connection(TokioIo::new(framed), service));
-        watch_over(serving, |serving| serving.graceful_shutdown(), &activity, patience, stopping).await;
+        let mut serving = Box::pin(builder.serve_connection(TokioIo::new(framed), service));
+        watch_over(serving.as_mut(), |serving| serving.graceful_shutdown(), &activity, patience, stopping).await;
     }
     open.decrement(1);
 }

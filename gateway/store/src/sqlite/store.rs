@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{Timestamp, civil::Date};
@@ -28,7 +29,7 @@ use crate::command::{
 };
 use crate::error::StoreError;
 use crate::keys::Keyring;
-use crate::tables::{self, Check, Finding, LeafContent};
+use crate::tables::{self, Check, Finding, LeafContent, SEGMENT, Segment};
 use crate::traits::{AuditLog, Outbox, Store, StoreAdmin};
 
 /// The embedded store. Its calls need a tokio runtime. Dropping it finishes the commands that are waiting.
@@ -163,11 +164,17 @@ impl Store for SqliteStore {
         let tenant = tenant.clone();
         let contents = note.events.iter().map(LeafContent::of).collect::<Result<Vec<_>, _>>()?;
         let makes_a_directive = note.directive.is_some();
-        let command = move |session: &Session<'_>| directives::note(session, &tenant, &note, &contents);
-        match makes_a_directive {
+        // What was noted comes back, to be dropped by whoever asked: memory that the writing thread frees is slow to be
+        // had again by the one that it came from, and that thread has others to serve.
+        let command = move |session: &Session<'_>| {
+            let leaves = directives::note(session, &tenant, &note, &contents)?;
+            Ok((leaves, (tenant, note, contents)))
+        };
+        let noted = match makes_a_directive {
             true => self.committer.write(command).await,
             false => self.committer.append(command).await,
-        }
+        };
+        Ok(noted?.0)
     }
 
     async fn record_directive(
@@ -326,10 +333,18 @@ impl AuditLog for SqliteStore {
     }
 
     async fn index_leaves(&self, tenant: &TenantId) -> Result<bool, StoreError> {
-        let (for_read, for_write) = (tenant.clone(), tenant.clone());
-        // Reading and hashing is left to a reader: the writer has others to serve.
-        let Some(segment) = self.read(move |session| trail::next(session, &for_read)).await? else { return Ok(false) };
-        self.write(move |session| trail::keep(session, &for_write, &segment)).await?;
+        let of = tenant.clone();
+        let Some(number) = self.read(move |session| trail::next(session, &of)).await? else { return Ok(false) };
+        let mut segment = Segment::default();
+        for piece in 0..SEGMENT / PIECE {
+            let (of, piece) = (tenant.clone(), piece * PIECE..(piece + 1) * PIECE);
+            segment.join(self.read(move |session| trail::read(session, &of, number, piece)).await?);
+            // Nobody waits for the index, and everybody for an answer: read in one go, a segment would take one of two
+            // cores for a tenth of a second.
+            tokio::time::sleep(BREATH).await;
+        }
+        let (of, made) = (tenant.clone(), (number, segment.into_buckets()));
+        self.write(move |session| trail::keep(session, &of, &made)).await?;
         Ok(true)
     }
 
@@ -453,3 +468,7 @@ impl StoreAdmin for SqliteStore {
         self.read(move |session| coverage::list(session, since)).await
     }
 }
+
+/// How many leaves are read at once to be indexed, a part of a segment, and how long others have the processor then.
+const PIECE: u64 = 512;
+const BREATH: Duration = Duration::from_millis(10);

@@ -1,5 +1,7 @@
 //! Which leaves tell of whom: see [`crate::tables::Segment`].
 
+use std::ops::Range;
+
 use rusqlite::{OptionalExtension, Row};
 use tsunagi_core::id::TenantId;
 
@@ -10,28 +12,37 @@ use crate::error::StoreError;
 use crate::tables::{LOOKED_THROUGH, SEGMENT, Segment, Trail, count, limit};
 
 /// A segment as it is kept: its number and its buckets.
-type Made = (u64, Vec<Vec<u8>>);
+pub(super) type Made = (u64, Vec<Vec<u8>>);
 
-/// Makes the next segment; `None` until it is sealed as a whole.
-pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<Made>, StoreError> {
+/// The number of the next segment; `None` until it is sealed as a whole.
+pub(super) fn next(session: &Session<'_>, tenant: &TenantId) -> Result<Option<u64>, StoreError> {
     let Some(tenancy) = session.known(tenant)? else { return Ok(None) };
     let number = tenancy.segments()?;
     let mut newest =
         session.conn.prepare_cached("SELECT size FROM checkpoints WHERE tenant = ?1 ORDER BY size DESC LIMIT 1")?;
     let sealed: u64 = newest.query_row([tenant.as_str()], |row| row.number(0)).optional()?.unwrap_or(0);
-    let (from, end) = (number * SEGMENT, (number + 1) * SEGMENT);
-    if sealed < end {
-        return Ok(None);
-    }
+    Ok((sealed >= (number + 1) * SEGMENT).then_some(number))
+}
+
+/// Reads one piece of a segment.
+pub(super) fn read(
+    session: &Session<'_>,
+    tenant: &TenantId,
+    number: u64,
+    piece: Range<u64>,
+) -> Result<Segment, StoreError> {
+    let tenancy = session.known(tenant)?.ok_or(StoreError::NotFound)?;
+    let first = number * SEGMENT;
     let mut select = session.conn.prepare_cached(
-        "SELECT idx - ?2, bytes FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 AND idx < ?3 ORDER BY idx",
+        "SELECT idx - ?2, bytes FROM audit_leaves WHERE tenant = ?1 AND idx >= ?2 + ?3 AND idx < ?2 + ?4 ORDER BY idx",
     )?;
-    let mut rows = select.query((tenant.as_str(), count(from)?, count(end)?))?;
+    let (from, end) = (count(piece.start)?, count(piece.end)?);
+    let mut rows = select.query((tenant.as_str(), count(first)?, from, end))?;
     let mut segment = Segment::default();
     while let Some(row) = rows.next()? {
         segment.add(&tenancy.keys, row.number(0)?, row.blob(1)?);
     }
-    Ok(Some((number, segment.into_buckets())))
+    Ok(segment)
 }
 
 /// Writes a segment, unless another process was first.

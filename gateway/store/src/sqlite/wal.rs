@@ -1,7 +1,8 @@
 //! The write-ahead log: when it goes back into the database, so that it begins anew instead of growing.
 //!
-//! Nearly all of it is copied by a thread of its own while commits go on. What was committed meanwhile, and the beginning
-//! anew, are left to the thread that writes: nobody else can be certain that nothing is added.
+//! Nearly all of it is copied by a thread of its own while commits go on; what was committed meanwhile is copied in the same
+//! way. The little that was committed meanwhile then, and the beginning anew, are left to the thread that writes: nobody else
+//! can be certain that nothing is added, and everybody waits until it is done.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(super) struct WriteAheadLog {
     pages: Arc<AtomicU64>,
     /// The length at which it goes back into the database next.
     due_at: u64,
+    /// How often the thread that copies has gone over it already.
+    copies: u32,
     /// How many commits ago the readers' views were closed.
     views_since: u64,
     /// `None` for a database in memory, which has no such log.
@@ -39,7 +42,7 @@ impl WriteAheadLog {
         }))?;
         let file = conn.path().filter(|path| !path.is_empty());
         let copier = file.map(|path| Copier::start(Path::new(path))).transpose()?;
-        Ok(Self { pages, due_at: MOST_PAGES, views_since: 0, copier })
+        Ok(Self { pages, due_at: MOST_PAGES, copies: 0, views_since: 0, copier })
     }
 
     /// Lets it be written back if it is long enough, and readers see the newest state now and then.
@@ -47,24 +50,24 @@ impl WriteAheadLog {
         self.views_since += 1;
         let pages = self.pages.load(Ordering::Relaxed);
         if let Some(copier) = self.copier.as_mut().filter(|_| pages >= self.due_at) {
-            match copier.step() {
-                Step::Rests => {
-                    // Nothing is copied beyond what the oldest view shows.
-                    readers.map(Readers::close_views);
-                    self.views_since = 0;
-                    copier.begin();
-                }
-                Step::Copies => {}
-                Step::Ends => {
-                    let begins_anew = begin_anew(conn, readers).unwrap_or_else(|error| {
-                        // What is in the log stays durable there.
-                        tracing::error!(%error, "the write-ahead log cannot be written back");
-                        false
-                    });
-                    // Where somebody still reads from it, it goes on growing for a while.
-                    self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
-                    self.views_since = 0;
-                }
+            if copier.is_at_work() {
+                // Its time comes with a later commit.
+            } else if self.copies < COPIES {
+                // Nothing is copied beyond what the oldest view shows.
+                readers.map(Readers::close_views);
+                self.views_since = 0;
+                self.copies += 1;
+                copier.begin();
+            } else {
+                let begins_anew = begin_anew(conn, readers).unwrap_or_else(|error| {
+                    // What is in the log stays durable there.
+                    tracing::error!(%error, "the write-ahead log cannot be written back");
+                    false
+                });
+                // Where somebody still reads from it, it goes on growing for a while.
+                self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
+                self.copies = 0;
+                self.views_since = 0;
             }
         }
         if self.views_since >= VIEWS_LAST {
@@ -81,13 +84,6 @@ struct Copier {
     begin: Option<Sender<()>>,
     done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// Where a copy stands. It ends once.
-enum Step {
-    Copies,
-    Ends,
-    Rests,
 }
 
 impl Copier {
@@ -120,15 +116,10 @@ impl Copier {
         }
     }
 
-    fn step(&mut self) -> Step {
-        if !self.is_at_work {
-            return Step::Rests;
-        }
-        if self.done.try_recv() == Err(TryRecvError::Empty) {
-            return Step::Copies;
-        }
-        self.is_at_work = false;
-        Step::Ends
+    /// False once what was begun is done.
+    fn is_at_work(&mut self) -> bool {
+        self.is_at_work = self.is_at_work && self.done.try_recv() == Err(TryRecvError::Empty);
+        self.is_at_work
     }
 }
 
@@ -182,6 +173,8 @@ fn try_to_empty(conn: &Connection) -> Result<bool, StoreError> {
 /// A page that every transaction changes goes from the log into the database once for all of these. What is committed while
 /// the log is copied is left to the writer: the longer the log, the less often it has to wait for pages written all over.
 const MOST_PAGES: u64 = 4000;
+/// How often it is copied before the writer does the rest: a second time takes a tenth of the first.
+const COPIES: u32 = 2;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
 const VIEWS_LAST: u64 = 256;
 /// How long a lookup under way is waited for. Whoever reads for longer is not.

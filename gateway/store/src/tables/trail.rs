@@ -43,6 +43,12 @@ struct Who<'a> {
 pub(crate) struct Segment(Vec<(u64, u32)>);
 
 impl Segment {
+    /// Adds the entries of another piece.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn join(&mut self, piece: Self) {
+        self.0.extend(piece.0);
+    }
+
     /// Adds a leaf, by its place within the segment.
     pub(crate) fn add(&mut self, keys: &TenantKeys, place: u32, leaf: &[u8]) {
         // A leaf that cannot be read is for verification to find; it tells of nobody.
