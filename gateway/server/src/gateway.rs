@@ -293,6 +293,7 @@ impl Running {
         let (mut running, stopping) = Self::listen(gateway.clone()).await?;
         let tasks = &mut running.tasks;
         tasks.spawn(crate::sealing::run(gateway.clone(), stopping.clone()));
+        tasks.spawn(crate::indexing::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::delivery::push::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::pipeline::coverage::run(gateway.clone(), stopping.clone()));
         tasks.spawn(crate::forecast::watch::run(gateway.clone(), stopping.clone()));

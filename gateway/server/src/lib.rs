@@ -13,6 +13,7 @@ pub mod edge;
 pub mod forecast;
 pub mod gateway;
 mod guarded;
+mod indexing;
 pub mod isolation;
 pub mod pipeline;
 #[cfg(feature = "postgres")]

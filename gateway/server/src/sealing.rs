@@ -24,9 +24,6 @@ const TILES_AT_A_TIME: u64 = 40;
 /// How many checkpoints one log gets in a row.
 const CHECKPOINTS_AT_A_TIME: usize = 8;
 
-/// How many segments of one log are indexed in a row, so that an older one is caught up with beside the daily work.
-const SEGMENTS_AT_A_TIME: usize = 2;
-
 /// Whether sealing keeps up. Measured by the machine's steady clock: a wall clock that jumps says nothing about it.
 #[derive(Debug)]
 pub struct SealingState {
@@ -105,8 +102,8 @@ pub async fn seal_all(gateway: &Gateway) -> Pass {
     let tenants: Vec<TenantId> =
         gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
     let mut pass = Pass::All;
-    for tenant in &tenants {
-        match seal(gateway, tenant).await {
+    for tenant in tenants {
+        match seal(gateway, &tenant).await {
             Ok(true) => {}
             Ok(false) => pass = pass.max(Pass::Behind),
             Err(error) => {
@@ -118,23 +115,7 @@ pub async fn seal_all(gateway: &Gateway) -> Pass {
     if pass == Pass::All {
         gateway.sealing.all_sealed_since(began);
     }
-    for tenant in &tenants {
-        if let Err(error) = index(gateway, tenant).await {
-            tracing::error!(%tenant, %error, "leaves could not be indexed");
-        }
-    }
     pass
-}
-
-/// Indexes what was sealed by whom it tells of. Access logs are found by it, nothing is proved by it: where it lags, more is
-/// looked through.
-async fn index(gateway: &Gateway, tenant: &TenantId) -> Result<(), StoreError> {
-    for _ in 0..SEGMENTS_AT_A_TIME {
-        if !gateway.store.index_leaves(tenant).await? {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Seals one log; true if no leaf that was there before is left. At most a few checkpoints at a time, so that a busy

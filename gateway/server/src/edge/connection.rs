@@ -80,8 +80,8 @@ async fn shake_hands(gateway: &Gateway, stream: TcpStream, place: HandshakePlace
 
 /// Serves a connection until it ends, or `stopping` says so and its open requests are answered.
 ///
-/// What is large stands in boxes of its own, so that it takes room while it is needed and not for as long as a connection is
-/// open: the handshake, a request under way, and the stream, of which the future would else have a place for each move.
+/// What is large stands in boxes: the handshake and a request take room while they last, and the stream once, where this
+/// future would else have a place for each of its moves as long as a connection is open.
 pub(super) async fn serve(
     gateway: Arc<Gateway>,
     router: Router,

@@ -472,3 +472,4 @@ impl StoreAdmin for SqliteStore {
 /// How many leaves are read at once to be indexed, a part of a segment, and how long others have the processor then.
 const PIECE: u64 = 512;
 const BREATH: Duration = Duration::from_millis(10);
+const _: () = assert!(SEGMENT.is_multiple_of(PIECE), "a rest of a segment would be left out");

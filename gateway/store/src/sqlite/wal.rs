@@ -49,6 +49,10 @@ impl WriteAheadLog {
     pub(super) fn look_after(&mut self, conn: &Connection, readers: Option<&Readers>) {
         self.views_since += 1;
         let pages = self.pages.load(Ordering::Relaxed);
+        if pages < MOST_PAGES {
+            // It has begun anew, by whomever.
+            (self.due_at, self.copies) = (MOST_PAGES, 0);
+        }
         if let Some(copier) = self.copier.as_mut().filter(|_| pages >= self.due_at) {
             if copier.is_at_work() {
                 // Its time comes with a later commit.
@@ -64,8 +68,12 @@ impl WriteAheadLog {
                     tracing::error!(%error, "the write-ahead log cannot be written back");
                     false
                 });
-                // Where somebody still reads from it, it goes on growing for a while.
-                self.due_at = if begins_anew { MOST_PAGES } else { pages + MOST_PAGES / 4 };
+                // Until a commit tells how long it is then. Where somebody still reads from it, it goes on growing for a
+                // while.
+                match begins_anew {
+                    true => self.pages.store(0, Ordering::Relaxed),
+                    false => self.due_at = pages + MOST_PAGES / 4,
+                }
                 self.copies = 0;
                 self.views_since = 0;
             }
