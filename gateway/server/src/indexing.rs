@@ -9,7 +9,7 @@ use tsunagi_core::id::TenantId;
 use crate::gateway::Gateway;
 
 /// Indexes until told to stop, in the middle of a segment if need be: what was read of it is read again then.
-pub async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
+pub(crate) async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(gateway.config.sealing_interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {

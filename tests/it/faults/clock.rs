@@ -203,6 +203,7 @@ async fn a_node_whose_clock_is_behind_honours_a_withdrawal_at_once() {
     report(&hub, &child, "J-0").await.expect(201);
     link(&hub, &child).await;
     let behind = Clock::system();
+    behind.shift(hub.clock.now().as_second() - behind.now().as_second());
     let node = Box::pin(Running::start(hub.config.clone(), behind.clone())).await.unwrap();
     let parent = Parent { app: hub.partner("app-techo"), hub: &hub };
     let there = Parent { app: hub.partner_at("app-techo", &node), hub: &hub };
