@@ -250,6 +250,11 @@ impl Registry {
         self.tenants.values()
     }
 
+    /// Whose audit logs a hub with this registry writes: every tenant's, and its own.
+    pub fn logs(&self) -> Vec<TenantId> {
+        self.tenants().map(|tenant| tenant.id.clone()).chain([TenantId::hub()]).collect()
+    }
+
     /// An endpoint by id.
     pub fn endpoint(&self, id: &EndpointId) -> Option<&Endpoint> {
         self.endpoints.get(id)

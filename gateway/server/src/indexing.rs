@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tsunagi_core::id::TenantId;
 
 use crate::gateway::Gateway;
 
@@ -26,10 +25,8 @@ pub(crate) async fn run(gateway: Arc<Gateway>, mut stopping: watch::Receiver<boo
 
 /// Indexes the next segment of every log that has a whole one; false if none has.
 async fn index_all(gateway: &Gateway) -> bool {
-    let tenants: Vec<TenantId> =
-        gateway.registry.load().tenants().map(|t| t.id.clone()).chain([TenantId::hub()]).collect();
     let mut any = false;
-    for tenant in tenants {
+    for tenant in gateway.registry.load_full().logs() {
         match gateway.store.index_leaves(&tenant).await {
             Ok(indexed) => any |= indexed,
             Err(error) => tracing::error!(%tenant, %error, "leaves could not be indexed"),

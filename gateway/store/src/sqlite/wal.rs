@@ -179,9 +179,9 @@ fn try_to_empty(conn: &Connection) -> Result<bool, StoreError> {
 }
 
 /// A page that every transaction changes goes from the log into the database once for all of these. What is committed while
-/// the log is copied is left to the writer: the longer the log, the less often it has to wait for pages written all over.
+/// the log is copied for the last time is left to the writer: the longer the log, the less often it has to wait for pages written all over.
 const MOST_PAGES: u64 = 4000;
-/// How often it is copied before the writer does the rest: a second time takes a tenth of the first.
+/// How often it is copied before the writer does the rest: the second time it is what was committed during the first.
 const COPIES: u32 = 2;
 /// For how many commits readers may go on with a view at most. A view that is opened anew has to read its pages again.
 const VIEWS_LAST: u64 = 256;
